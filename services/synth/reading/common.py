@@ -10,6 +10,9 @@ PLAIN = r"(?:[0-9]{1,3}(?:,[0-9]{3})++(?![0-9])|[0-9]++)(?:\.[0-9]++(?!\.[0-9]))
 HOST_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?"
 """A part between the dots of a host name."""
 
+ADDRESS_PART = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
+"""A part of an address that is said by itself: letters, digits or one sign."""
+
 NETWORK_CARD = re.compile(
     r"(?<![0-9A-Za-z:\-])[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})(?![0-9A-Za-z:\-])"
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from services.synth.reading.common import HOST_LABEL
+from services.synth.reading.common import ADDRESS_PART, HOST_LABEL
 from services.synth.reading.english.numeral import digits
 from services.synth.reading.english.sign import named
 from services.synth.reading.rule import Rule
@@ -26,12 +26,11 @@ _FROM_A_DOT = re.compile(  # ./build.sh, ../src, ~/.bashrc, /usr/local
     r"(?<![A-Za-z0-9.~])(?:\.{1,2}|~)/[A-Za-z0-9_.][A-Za-z0-9_.\-/]{0,200}"
     r"|(?<![A-Za-z0-9.~/)<])(?:/[A-Za-z_][A-Za-z0-9_.\-]{1,40}){2,12}"
 )
-_PART = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
 
 
 def _said(text: str) -> str:
     return " ".join(
-        digits(part[0]) if part[0].isdecimal() else (named(part[0]) or part[0]) for part in _PART.finditer(text)
+        digits(part[0]) if part[0].isdecimal() else (named(part[0]) or part[0]) for part in ADDRESS_PART.finditer(text)
     )
 
 

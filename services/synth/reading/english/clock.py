@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from services.synth.reading.english.context import after, before
+from services.synth.reading.english.context import after, before, is_after_between
 from services.synth.reading.english.numeral import cardinal
 from services.synth.reading.rule import Rule
 
@@ -20,7 +20,6 @@ _TIME = re.compile(
     r"(?<![0-9:.,])(?P<h>2[0-4]|1[0-9]|0?[0-9]):(?P<m>[0-5][0-9])(?![0-9:])"
     rf"(?P<half>\s?[AaPp]\.?[Mm]{_END}(?![A-Za-z]))?(?P<named>\so['’]clock)?"
 )
-_BETWEEN = re.compile(r"\b[Bb]etween\s$")
 _RATIO_BEHIND = re.compile(r"\s(?:scale|ratio|odds|dilution|slope|model)\b")
 _RATIO_BEFORE = re.compile(
     r"\b(?:ratio|scale|odds|diluted|slope)(?:\s(?:of|is|at|was))?\s$|\b[Mm]ix(?:ed)?(?:\s(?:it|them))?(?:\sat|\sin)?\s$"
@@ -84,7 +83,7 @@ def _range(match: re.Match[str]) -> str | None:
         _clock(int(match[f"h{side}"]), int(match[f"m{side}"] or 0), _half(match[f"half{side}"]), "") for side in "12"
     )
     ends = match[0][-1] == "." and not match.string[match.end() : match.end() + 2].strip()
-    between = "and" if _BETWEEN.search(before(match)) else "to"
+    between = "and" if is_after_between(match) else "to"
     return f"{begin} {between} {end}{'.' if ends else ''}"
 
 

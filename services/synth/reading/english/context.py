@@ -10,6 +10,7 @@ _FORMULA = re.compile(
     r"[=≠≤≥^√×÷]|(?<![A-Za-z])[a-z]\s?[<>]|\b(?:what(?:'s|’s| is)|calculate|compute|solve|evaluate)\s"
 )
 _OPENED, _CLOSED = re.compile(r"(?<![A-Za-z0-9.,!?])\"(?=[^\s])"), re.compile(r"(?<=[A-Za-z.,!?])\"")
+_BETWEEN = re.compile(r"\b[Bb]etween\s$")
 _CLOSING = frozenset("\"'”’)]*_")
 _BEGINS_A_SENTENCE = re.compile(
     r"\s(?:The|This|That|These|Those|There|It|He|She|They|We|I|You|But|And|So|A|An|In|On|At|If|My|Our|Your|His|Her|Its"
@@ -40,6 +41,11 @@ def stop(match: re.Match[str]) -> str:
     rest = after(match, 16)
     ends = len(rest) < 16 and all(char in _CLOSING or char.isspace() for char in rest)
     return "." if ends or _BEGINS_A_SENTENCE.match(rest) else ""
+
+
+def is_after_between(match: re.Match[str]) -> bool:
+    """Whether the match is a range after "between", whose numbers are joined by "and": between 5-10."""
+    return _BETWEEN.search(before(match)) is not None
 
 
 def is_closing_quote(match: re.Match[str], quote: str) -> bool:

@@ -6,7 +6,7 @@ import re
 
 from services.synth.reading import unit
 from services.synth.reading.common import PLAIN
-from services.synth.reading.english.context import after, before, is_closing_quote, is_formula, stop
+from services.synth.reading.english.context import after, before, is_after_between, is_closing_quote, is_formula, stop
 from services.synth.reading.english.money import power
 from services.synth.reading.english.numeral import LONGEST, cardinal, decimal, digits, ordinal, year
 from services.synth.reading.rule import Rule
@@ -85,7 +85,6 @@ _PLACE_BEFORE = re.compile(
     r"\b(?:track|gate|platform|seat|exit|row|room|bus|berth|stall|slot|lot|section|bay|pier|stop|grade|class|lane|aisle)\s$",
     re.IGNORECASE,
 )
-_BETWEEN = re.compile(r"\b[Bb]etween\s$")
 _ALWAYS_OPEN = re.compile(r"(?<![0-9A-Za-z.,:/\-])24-7(?![0-9A-Za-z:/\-]|[.,][0-9]|\s?=)")
 _ARTICLE = re.compile(r"\b(?:an?|another|one|this|that|your|my|his|her|our)\s$", re.IGNORECASE)
 _NOUN = re.compile(
@@ -164,7 +163,7 @@ def _range(match: re.Match[str]) -> str | None:
         tail += _mark(match)
     years = not tail and re.fullmatch(r"[12][0-9]{3} [12][0-9]{3}", f"{first} {second}")
     even = first == second in ("50", "20") and not match["unit"]  # a 50-50 chance
-    between = " " if even else " and " if _BETWEEN.search(before(match)) else " to "
+    between = " " if even else " and " if is_after_between(match) else " to "
     words = [year(int(part)) if years else decimal(part) for part in (first, second)]
     return f"{'minus ' if match['minus'] else ''}{words[0]}{between}{words[1]}{tail}"
 

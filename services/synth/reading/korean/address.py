@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from services.synth.reading.common import HOST_LABEL
+from services.synth.reading.common import ADDRESS_PART, HOST_LABEL
 from services.synth.reading.korean.latin import spelled, word_or_letters
 from services.synth.reading.korean.numeral import digits
 from services.synth.reading.korean.sign import named
@@ -60,7 +60,6 @@ _ENDINGS_OF_FILES = dict.fromkeys(
     "doc": "독",
 }
 _FILE = re.compile(rf"(?<=[A-Za-z0-9가-힣_)])\.(?P<end>(?i:{'|'.join(_ENDINGS_OF_FILES)}))(?![A-Za-z0-9])")
-_PART = re.compile(r"[A-Za-z]+|[0-9]+|[^A-Za-z0-9]")
 _END = ".,!?:;)'\"-~"
 
 
@@ -90,7 +89,7 @@ def _path(path: str) -> str:
 
 def _words(text: str) -> str:
     """Read names, words, letters, digits and signs, separated by spaces."""
-    return " ".join(_part(part[0]) for part in _PART.finditer(text))
+    return " ".join(_part(part[0]) for part in ADDRESS_PART.finditer(text))
 
 
 def _part(part: str) -> str:
