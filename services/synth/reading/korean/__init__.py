@@ -30,7 +30,7 @@ from services.synth.reading.rule import apply, tidied
 
 __all__ = ["by_rules", "counter", "edited", "read"]
 
-_RULES = (
+RULES = (
     *sign.FIRST_RULES,
     *key.RULES,
     *address.RULES,
@@ -79,4 +79,4 @@ def by_rules(sentence: str) -> str:
 
 def _by_rules(sentence: EditedText) -> EditedText:
     plain = unit.plain(hanja.in_hangul(sentence.respelled(sentence.text.translate(_LOWERED))))
-    return apply(_RULES, _BEGINS, formula.in_words(doubled.once(plain)))
+    return apply(RULES, _BEGINS, formula.in_words(doubled.once(plain)))
