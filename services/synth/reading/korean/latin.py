@@ -68,6 +68,7 @@ _SLASHED = re.compile(r"(?<![A-Za-z0-9/])(?P<a>[A-Z])/(?P<b>[A-Z])(?![A-Za-z0-9/
 _ET_CETERA = re.compile(r"(?<![A-Za-z])etc(?P<dot>\.)?(?![A-Za-z])")
 _DOTTED = re.compile(r"(?<![A-Za-z.])(?:[A-Z]\.){2,8}(?![A-Za-z])")
 _TOKEN = re.compile(r"[A-Za-z]++(?:['’][A-Za-z]++)*+")
+_PREFIXED = re.compile(r"(?P<prefix>[a-z]{1,2})(?P<rest>[A-Z]{3,4})")  # mRNA, eSIM
 _LOWER_BEFORE = re.compile(r"[a-z]['’]?[A-Za-z]*\s$")
 _LOWER_AFTER = re.compile(r"\s[A-Za-z]*[a-z]")
 _WORD_BEFORE = re.compile(r"([A-Za-z]+)[\s\-]$")
@@ -136,6 +137,9 @@ def _token(match: re.Match[str]) -> str:
     if len(token) == 1:
         after_letter = match.string[match.start() - 1 : match.start()] in ("'", "’")
         return token if in_english or after_letter else spelled(token)
+    prefixed = _PREFIXED.fullmatch(token)
+    if prefixed and not in_english and (prefixed["rest"] in WORDS or not _SYLLABLE.fullmatch(prefixed["rest"])):
+        return spelled(prefixed["prefix"]) + (WORDS.get(prefixed["rest"]) or spelled(prefixed["rest"]))
     if not token.isupper() or not token.isalpha() or len(token) > 6:
         return token
     if token in _ENGLISH and (token not in _ACRONYMS or in_english or _beside_english(match)):
