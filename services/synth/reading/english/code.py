@@ -28,7 +28,7 @@ _STRONG = (
     r"|flights?,?\s[A-Z][A-Z0-9]|(?:pass|zip|area|bar|qr)?codes?|passwords?|pins?|pin numbers?|otp|zip|ssn"
     r"|social security(?: number)?|vin|mrn|cvv2?|cvc2?|ports?(?: numbers?)?"
     r"|isbn|upc|sku|pnr|imei|npi|ein|license plate|plate|record locator|locator|p\.?\s?o\.? box|ids?"
-    rf"|(?:{_NUMBERED})\s(?:numbers?|no\.?|nos\.?|num\.?|ids?|code)"
+    rf"|(?:{_NUMBERED})\s(?:numbers?|no\.?|nos\.?|num\.?|ids?|code|#(?=:))"
 )
 _ENDS = (
     r"end(?:ing|s|ed)?\s(?:in|with)|last\s(?:four|4|five|5|three|3|six|6)(?:\sdigits)?(?:\sof\s[a-z ]{1,24})?"

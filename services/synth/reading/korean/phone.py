@@ -80,6 +80,7 @@ _TOPICS = {
 }
 _OF_A_TOPIC = re.compile(rf"(?<![0-9.,\-])(?:{'|'.join(_TOPICS)})(?![0-9\-]|[.,:/][0-9]|\s?[=+×÷*])")
 _EMERGENCY = re.compile(r"(?<![0-9.,\-])11[29](?![0-9\-]|[.,:/][0-9]|\s?[=+×÷*])")
+_EMERGENCIES = re.compile(r"(?<![0-9.,\-])11[029](?:\s?[/·,]\s?11[029]){1,3}(?![0-9\-]|[.,:/][0-9]|\s?[=+×÷*])")
 _IN_DANGER = re.compile(
     r"신고|출동|구급|구조|화재|응급|경찰|소방|불러|불렀|부르|호출|긴급|전화|연락|실려|눌러|누르|걸어|걸었|위급|위험하|쓰러졌|쓰러지|다쳤|비상\s?연락"
 )
@@ -143,6 +144,13 @@ def _emergency(match: re.Match[str]) -> str | None:
     return digits(match[0], "공")
 
 
+def _emergencies(match: re.Match[str]) -> str | None:
+    """Read 112 / 119 / 110 without another word."""
+    if is_quantity(match.string, match.end()):
+        return None
+    return ", ".join(digits(number, "공") for number in re.findall("[0-9]+", match[0]))
+
+
 def _help(match: re.Match[str]) -> str:
     return digits(match[0], "공")
 
@@ -157,6 +165,7 @@ RULES = (
     Rule(_MOBILE, _mobile),
     Rule(_GROUPS, _groups),
     Rule(_GENERATION, lambda match: digits(match[0], "공") + " "),
+    Rule(_EMERGENCIES, _emergencies),
     Rule(_HELP, _help),
     Rule(_SHORT, _short),
     Rule(_OF_A_TOPIC, _of_a_topic),
