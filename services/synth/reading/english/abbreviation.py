@@ -19,7 +19,7 @@ _TITLES = {
     "Assoc": "Associate", "Dir": "Director",
 }  # fmt: skip
 _UNDOTTED_TITLES = frozenset({"Mr", "Mrs", "Prof", "Capt", "Sgt", "Mt"})
-_RANKS = frozenset("Lt Sgt Capt Col Gen Maj Cpl Pvt Adm Cmdr Det Gov Sen Rep Prof Supt Insp".split())
+_RANKS = frozenset("Lt Sgt Capt Gen Maj Cpl Pvt Adm Cmdr Det Gov Sen Rep Prof Supt Insp".split())
 # After a name.
 _SUFFIXES = {
     "Jr": "Junior", "Sr": "Senior", "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation", "Co": "Company",
@@ -99,7 +99,7 @@ def _dotted(match: re.Match[str]) -> str | None:
     following, end = after(match), stop(match)
     if word in _TITLES and not end and _NAME_AHEAD.match(following) and not _is_suffix(match):
         return _TITLES[word]
-    if word in _RANKS and _RANKED.search(before(match)):  # the Sgt. left
+    if word in _RANKS and _RANKED.search(before(match)) and not _DIGIT_AHEAD.match(following):  # the Sgt. left
         return f"{_TITLES[word]}{end}"
     if lower in _NUMBERED and word not in ("C", "V", "P", "NO", "Ed") and _NUMBER_AHEAD.match(following):
         if lower == "est" and not _YEAR_AHEAD.match(following):

@@ -68,7 +68,7 @@ _SLASHED = re.compile(r"(?<![A-Za-z0-9/])(?P<a>[A-Z])/(?P<b>[A-Z])(?![A-Za-z0-9/
 _ET_CETERA = re.compile(r"(?<![A-Za-z])etc(?P<dot>\.)?(?![A-Za-z])")
 _DOTTED = re.compile(r"(?<![A-Za-z.])(?:[A-Z]\.){2,8}(?![A-Za-z])")
 _TOKEN = re.compile(r"[A-Za-z]++(?:['’][A-Za-z]++)*+")
-_PREFIXED = re.compile(r"(?P<prefix>[a-z]{1,2})(?P<rest>[A-Z]{3,4})")  # mRNA, eSIM
+_PREFIXED = re.compile(r"(?P<prefix>[a-z]|[a-z]{2}(?=[DR]NA))(?P<rest>[A-Z]{3,4})")  # mRNA, eSIM
 _LOWER_BEFORE = re.compile(r"[a-z]['’]?[A-Za-z]*\s$")
 _LOWER_AFTER = re.compile(r"\s[A-Za-z]*[a-z]")
 _WORD_BEFORE = re.compile(r"([A-Za-z]+)[\s\-]$")
