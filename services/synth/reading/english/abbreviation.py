@@ -19,6 +19,7 @@ _TITLES = {
     "Assoc": "Associate", "Dir": "Director",
 }  # fmt: skip
 _UNDOTTED_TITLES = frozenset({"Mr", "Mrs", "Prof", "Capt", "Sgt", "Mt"})
+_RANKS = frozenset("Lt Sgt Capt Gen Maj Cpl Pvt Adm Cmdr Det Gov Sen Rep Prof Supt Insp".split())
 # After a name.
 _SUFFIXES = {
     "Jr": "Junior", "Sr": "Senior", "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation", "Co": "Company",
@@ -87,6 +88,7 @@ _DOSES = {
 _DIGIT_AHEAD = re.compile(r"\s?#?[0-9]")
 _NAME_AHEAD = re.compile(r"\s?[\"“]?[A-Z]|\s(?:and|or|&)\s(?:Mrs?|Ms|Dr|Prof)\b")
 _NAME_BEFORE = re.compile(r"(?:[A-Z][A-Za-z&'’.]{0,20}|&),?\s$")
+_RANKED = re.compile(r"\b(?:[Tt]he|[Aa]n?|[Oo]ur|[Mm]y|1st|2nd|[Ff]irst|[Ss]econd)\s$")
 _MINUTE_BEFORE = re.compile(r"(?:[0-9](?:st|nd|rd|th)|\bper|\beach|\bevery|\b(?:first|second|third|last))\s$")
 _CAPITALS_BEFORE = re.compile(r"(?<![A-Za-z])[A-Z]{2,20}\s$")
 _MANY_BEFORE = re.compile(r"(?:[2-9]|[0-9]{2}|half|many|few|several)\s$")
@@ -97,6 +99,8 @@ def _dotted(match: re.Match[str]) -> str | None:
     following, end = after(match), stop(match)
     if word in _TITLES and not end and _NAME_AHEAD.match(following) and not _is_suffix(match):
         return _TITLES[word]
+    if word in _RANKS and _RANKED.search(before(match)) and not _DIGIT_AHEAD.match(following):  # the Sgt. left
+        return f"{_TITLES[word]}{end}"
     if lower in _NUMBERED and word not in ("C", "V", "P", "NO", "Ed") and _NUMBER_AHEAD.match(following):
         if lower == "est" and not _YEAR_AHEAD.match(following):
             return "estimated"

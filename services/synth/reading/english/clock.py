@@ -73,8 +73,8 @@ def _hour(match: re.Match[str]) -> str:
 def _range(match: re.Match[str]) -> str | None:
     """Read a range if one side has minutes or AM or PM; 3-2 is left to other rules."""
     first, last = bool(match["m1"] or match["half1"]), bool(match["m2"] or match["half2"])
-    if not first and not match["half2"]:
-        return None  # 3-2:30
+    if not first and not last:
+        return None  # 3-2
     if not last and not (0 < int(match["h2"]) <= 12 and match["h2"][0] != "0"):
         return None
     if not first and not 0 < int(match["h1"]) <= 12:

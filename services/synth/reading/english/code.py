@@ -29,7 +29,7 @@ _STRONG = (
     r"|flights?,?\s[A-Z][A-Z0-9]|(?:pass|zip|area|bar|qr)?codes?|passwords?|pins?|pin numbers?|otp|zip|ssn"
     r"|social security(?: number)?|vin|mrn|cvv2?|cvc2?|ports?(?: numbers?)?"
     r"|isbn|upc|sku|pnr|imei|npi|ein|license plate|plate|record locator|locator|p\.?\s?o\.? box|ids?"
-    rf"|(?:{_NUMBERED})\s(?:numbers?|no\.?|nos\.?|num\.?|ids?|code)"
+    rf"|(?:{_NUMBERED})\s(?:numbers?|no\.?|nos\.?|num\.?|ids?|code|#(?=:))"
 )
 _ENDS = (
     r"end(?:ing|s|ed)?\s(?:in|with)|last\s(?:four|4|five|5|three|3|six|6)(?:\sdigits)?(?:\sof\s[a-z ]{1,24})?"
@@ -67,7 +67,8 @@ _MASKED = re.compile(
 _FORMED = re.compile(
     r"(?<![0-9A-Za-z.\-])(?:[0-9]{3}-[0-9]{2}-[0-9]{4}|[0-9]{3}[ \-]0[0-9]{2}"
     r"|[0-9]{5}-[0-9]{4}|(?:[0-9]{4}[ \-]){3}[0-9]{4}"
-    r"|3[0-9]{3}[ \-][0-9]{6}[ \-][0-9]{5}|1Z[0-9A-Z]{16})(?![0-9A-Za-z]|[.\-][0-9]|\s[0-9]{2,4}(?![0-9A-Za-z]))"
+    r"|3[0-9]{3}[ \-][0-9]{6}[ \-][0-9]{5}|1Z[0-9A-Z]{16}"
+    r"|1Z(?:\s[0-9A-Z]{3}){2}\s[0-9]{2}(?:\s[0-9]{4}){2})(?![0-9A-Za-z]|[.\-][0-9]|\s[0-9]{2,4}(?![0-9A-Za-z]))"
 )
 _BANK = re.compile(
     r"(?<![A-Za-z0-9])[A-Z]{2}[0-9]{2}(?:\s[A-Z0-9]{4}){3,7}+(?:\s[A-Z0-9]{1,3})?(?![A-Za-z0-9])"

@@ -38,6 +38,8 @@ _LABELS = (
     r"|[Cc]ategory|[Tt]ier|[Oo]ption|[Vv]ersion|[Mm]ovement|[Pp]late|[Ss]tep|[Tt]rack|Amendment|[Aa]rt\.|[Nn]umerals?|[Cc]h\.|[Ss]ec\."
 )
 _LABEL = re.compile(rf"(?:\b(?:{_LABELS}|World\sWar|Super\sBowl|WW|Final\sFantasy|Vatican)|§)\s$")
+_OF_A_PLAY = re.compile(r"(?<=[Ss]cene\s)(?P<n>x?(?:ix|iv|v?i{1,3}|v)|x)(?![A-Za-z0-9'’-])")
+_ACT = re.compile(r"\b[Aa]ct\s[IVXivx1-9]{1,5},?\s[Ss]cene\s$")
 _CAPITAL_LABEL = re.compile(
     r"\b(?:Chapter|Act|Scene|Volume|Vol\.|Article|Appendix|World\sWar|WORLD\sWAR|CHAPTER|ACT|SCENE|PART|SECTION|Canto|Annex"
     r"|Vatican|Elizabeth|Pope\sJohn\sPaul|(?:King|Queen|Emperor|Tsar|Czar|Kaiser)\s[A-Z][a-z]{2,14}|Napoleon|Wilhelm)\s$"
@@ -130,4 +132,10 @@ def _range(match: re.Match[str]) -> str | None:
     return f"{cardinal(first)} to {cardinal(second)}"
 
 
-RULES = (Rule(_RANGE, _range, first="a"), Rule(_NUMERAL, _numeral, first="a"))
+def _of_a_play(match: re.Match[str]) -> str | None:
+    """Read the iv of Act II, scene iv."""
+    number = roman(match["n"].upper())
+    return cardinal(number) if number and _ACT.search(before(match)) else None
+
+
+RULES = (Rule(_OF_A_PLAY, _of_a_play, first="a"), Rule(_RANGE, _range, first="a"), Rule(_NUMERAL, _numeral, first="a"))

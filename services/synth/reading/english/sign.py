@@ -25,6 +25,7 @@ _ABOUT = re.compile(r"(?<![0-9A-Za-z])~\s?(?=[0-9$€£])")
 _SLASH = re.compile(r"(?<=[0-9])/(?=[0-9])")
 _SLASH_AT_LETTER = re.compile(r"(?<=[A-Za-z])/(?=[0-9])|(?<=[0-9])/(?=[A-Za-z])")
 _HASH = re.compile(r"#(?=[0-9]|[A-Z]{1,4}-?[0-9])|(?<=[a-z]\s)#\s(?=[A-Z]{0,4}-?[0-9])")
+_HASH_BEFORE_COLON = re.compile(r"(?<=[a-z.]\s)#(?=:\s?[A-Z0-9])")  # Acct. #: 110
 _HASHTAG = re.compile(r"(?<![A-Za-z0-9#&])#(?=[A-Za-z])")
 _SHARP = re.compile(r"(?<=(?<![A-Za-z])[A-GJ])#(?![A-Za-z0-9])")
 # A word of small letters at which no other rule begins: most words of a text.
@@ -104,6 +105,7 @@ RULES = (
     Rule(_SLASH_AT_LETTER, always(" "), first="."),
     Rule(_DASH, always(" "), first="."),
     Rule(_HASH, always("number "), first="."),
+    Rule(_HASH_BEFORE_COLON, always("number"), first="."),
     Rule(_SHARP, always(" sharp"), first="."),
     Rule(_HASHTAG, always("hashtag "), first="."),
     Rule(_SIGN, lambda match: _SAID[match[0]], first="."),

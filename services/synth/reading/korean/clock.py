@@ -27,6 +27,7 @@ _LASTING = re.compile(
     r"(?:(?P<s>[0-9]{1,3})\s?(?:s|sec|secs)(?![A-Za-z0-9/]))?"
 )
 _LONG = re.compile(r"(?:러닝\s?타임|시간|기록|길이|분량|타이머|소요|스톱워치|영상)(?:은|는|이|가)?\s?:?\s?$")
+_RUNNING = re.compile(r"(?:러닝\s?타임|인터미션|(?:상영|재생|소요|운행)\s?시간)(?:은|는)?\s?:?\s?(?:약\s?)?$")
 _LONG_AFTER = re.compile(r"\s?(?:동안|만에|소요|짜리|분량|경과|의?\s?(?:기록|영상))")
 
 
@@ -67,9 +68,10 @@ def _duration(hours: str, minutes: str, seconds: str) -> str:
 
 
 def _lasting(match: re.Match[str]) -> str | None:
-    """Read 2h 15m, 1h 5m 30s and 24h as hours, minutes and seconds; 15m alone is fifteen meters."""
+    """Read 2h 15m, 1h 5m 30s and 24h as times; 15m alone is fifteen meters, unless it is 러닝타임 98m."""
     hours, minutes, seconds = match["h"], match["m"], match["s"]
-    if not hours and not (minutes and seconds):
+    running = minutes and _RUNNING.search(before(match, 14))
+    if not hours and not running and not (minutes and seconds):
         return None
     return (_duration(hours or "", minutes or "", seconds or "") or "영 시간") + (" " if match[0][-1] == " " else "")
 

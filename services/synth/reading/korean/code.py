@@ -49,6 +49,8 @@ _SECRET = re.compile(
     r"(?P<code>[A-Za-z0-9!@#$%^&*_+=?]{2,40}(?<![!?]))(?![A-Za-z0-9@#$%^&*_+=]|-[A-Za-z0-9])"
 )
 _SECRET_LABEL = re.compile(rf"(?:비밀번호|비번|패스워드|암호|인증\s?키)(?:은|는|이|가|을|를)?{_OPEN}")
+# 생년월일 6자리(예: 900517)
+_EXAMPLE = re.compile(r"(?:번호|코드|생년월일|자리|학번|사번)[^0-9]{0,12}(?<![가-힣])예\s?[:)]\s?$")
 _ENDING = re.compile(
     rf"(?:[뒷끝앞]\s?(?:자리|번호)|(?:뒤|앞|끝|마지막)\s?{_PLACES}){_PARTICLE}(?:\s?{_PLACES}{_PARTICLE})?{_OPEN}"
 )
@@ -106,7 +108,7 @@ def _code(match: re.Match[str]) -> str | None:
             return None
         if len(code) < 3 and not _ENDING.search(words):
             return None
-    return _spelled(code) + _space(match) if _LABEL.search(words) else None
+    return _spelled(code) + _space(match) if _LABEL.search(words) or _EXAMPLE.search(words) else None
 
 
 def _of_a_card(match: re.Match[str], words: str) -> bool:

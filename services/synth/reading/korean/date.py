@@ -47,6 +47,7 @@ _OF_A_DAY = re.compile(
 _DAY_BEFORE = re.compile(
     r"(?:오늘|내일|모레|글피|어제|그제|[주월화수목금토일]말|요일|예약일?|예정일|날짜|일정|마감일?|기한|납기)(?:은|는)?\s?[:(]?\s?$"
 )
+_OF_A_CARD = re.compile(r"카드[^0-9.]{0,6}유효\s?(?:기간|기한)(?:은|는|이)?\s?[:(]?\s?$")
 _SUM_BEFORE = re.compile(r"[=+×*÷]\s?$")
 _SUM_AFTER = re.compile(r"\s?[=+×*÷]")
 _DAYS_SLASHED = re.compile(
@@ -60,6 +61,11 @@ _OF_A_MONTH = (
 _YEAR_MONTH_DOTTED = re.compile(
     rf"(?<![0-9.,/\-])(?P<year>(?:19|20)[0-9]{{2}})\.(?P<m>0[1-9]|1[0-2]|[1-9](?=월|{_OF_A_MONTH}))(?![0-9.]|,[0-9])(?:월(?!요))?"
 )
+_MONTHS = re.compile(  # 2020.1.~2022.12.
+    rf"{_NOT_IN_NUMBER}(?P<y1>(?:19|20)[0-9]{{2}})\.\s?(?P<m1>{_MONTH})\.{_TILDE}"
+    rf"(?:(?P<y2>(?:19|20)[0-9]{{2}})\.\s?(?P<m2>{_MONTH})(?P<dot>\.?)(?!\.?\s?[0-9])|(?=현재|지금))"
+)
+_UNTIL_NOW = re.compile(rf"(?<=[0-9년월일시분.]){_TILDE}(?=현재|지금)")
 _MEASURED = re.compile(r"(?:지수|코스피|코스닥|나스닥|환율|종가|지수는)(?:은|는|이|가)?\s?$")
 _YEAR_MONTH_SLASHED = re.compile(rf"{_NOT_IN_NUMBER}(?P<year>(?:19|20)[0-9]{{2}})/(?P<m>0[1-9]|1[0-2])(?![0-9/.])")
 _APOSTROPHE_MONTH = re.compile(r"['’](?P<year>[0-9]{2})\.\s?(?P<m>1[0-2]|0?[1-9])(?:월|\.(?![0-9])|(?![0-9.]))")
@@ -154,6 +160,8 @@ def _slashed(match: re.Match[str]) -> str | None:
     """Read a date if the text around says so, or if it is unlikely as a fraction: 5/3, 12/25; not 3/4 and 1/16."""
     numerator, denominator = int(match["m"]), int(match["d"])
     text, first, end = match.string, match.start(), match.end()
+    if len(match[0]) == 5 and _OF_A_CARD.search(before(match, 24)):  # 09/27 is a month and a year
+        return f"{digits(match['m'], '공')} {digits(match['d'], '공')}"
     if after(match, 3).lstrip().startswith("박자") or _NAMED.match(text, first):
         return None
     if _SUM_BEFORE.search(before(match, 3)) or _SUM_AFTER.match(text, end):  # 10/2=5
@@ -181,6 +189,14 @@ def _year_month_dotted(match: re.Match[str]) -> str | None:
     if is_quantity(text, end) or _MEASURED.search(before(match, 8)) or after(match, 2) == "으로":
         return None
     return f"{sino(int(match['year']))} 년 {month(int(match['m']))}"
+
+
+def _months(match: re.Match[str]) -> str:
+    """Read 2020.1.~2022.12. as months; the end of the range may be 현재."""
+    since = f"{sino(int(match['y1']))} 년 {month(int(match['m1']))}"
+    if not match["y2"]:
+        return f"{since}부터 "
+    return f"{since}에서 {sino(int(match['y2']))} 년 {month(int(match['m2']))}" + _at_end(match)
 
 
 def _month_of_year(match: re.Match[str]) -> str | None:
@@ -249,6 +265,8 @@ RULES = (
     Rule(_DAYS, _days),
     Rule(_YEARS, _years),
     Rule(_ALONE, _weekday),
+    Rule(_MONTHS, _months),
+    Rule(_UNTIL_NOW, lambda match: "부터 ", glued=True, first="."),
     Rule(_YEAR_MONTH, _year_month),
     Rule(_YEAR_MONTH_DOTTED, _year_month_dotted),
     Rule(_YEAR_MONTH_SLASHED, _month_of_year),

@@ -63,7 +63,9 @@ _WORDS = {
 
 _GOLD = frozenset("融利額賞曜色屬銀品庫錢銅星魚冠鑛佛科言髮")  # 金 and one of these: 금융; else before two hanja 김
 _NAMES_OF_GIM = frozenset("氏君孃浦海泉堤")  # 김 씨, 김포
-_GOLDEN = re.compile(r"메달|값|반지|괴|시세|목걸이|팔찌|본위|은방|붙이|\s?(?:현물|선물|시세|가격|투자|매입|거래)")
+_GOLDEN = re.compile(
+    r"메달|값|반지|괴|시세|목걸이|팔찌|본위|은방|붙이|\s?(?:현물|선물|시세|가격|투자|매입|거래)|\s?[0-9]{1,3}(?:개|돈|냥|[·,\s]{0,2}[銀은])"
+)
 _HANJA = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _ANY = re.compile(f"[{_HANJA}]")
 _RUN = re.compile(f"[々〇\u3040-\u30ff{_HANJA}]+")

@@ -36,7 +36,7 @@ WORDS = {
     "G7": "지 세븐", "COVID-19": "코로나 십구", "C++": "씨 플러스 플러스", "C#": "씨샵", "TV": "티브이",
     "D-day": "디데이", "D-Day": "디데이", "D-DAY": "디데이", "2NE1": "투애니원", "7-Eleven": "세븐일레븐",
     "7-ELEVEN": "세븐일레븐", "Lv.": "레벨", "M.2": "엠 닷 투", "Ep.": "에피소드", "EP.": "에피소드",
-    "Vol.": "볼륨", "Ch.": "챕터",
+    "Vol.": "볼륨", "Ch.": "챕터", "FAX": "팩스", "Fax": "팩스", "Tel.": "전화", "TEL.": "전화", "TEL": "전화",
     "T1": "티 원", "PS4": "피에스 포", "PS5": "피에스 파이브", "HTML5": "에이치티엠엘 파이브",
     "CSS3": "씨에스에스 쓰리", "ES6": "이에스 식스", "V3": "브이 쓰리", "V6": "브이 식스", "V8": "브이 에이트",
     "M1": "엠 원", "M2": "엠 투",
@@ -70,6 +70,7 @@ _SLASHED = re.compile(r"(?<![A-Za-z0-9/])(?P<a>[A-Z])/(?P<b>[A-Z])(?![A-Za-z0-9/
 _ET_CETERA = re.compile(r"(?<![A-Za-z])etc(?P<dot>\.)?(?![A-Za-z])")
 _DOTTED = re.compile(r"(?<![A-Za-z.])(?:[A-Z]\.){2,8}(?![A-Za-z])")
 _TOKEN = re.compile(r"[A-Za-z]++(?:['’][A-Za-z]++)*+")
+_PREFIXED = re.compile(r"(?P<prefix>[a-z]|[a-z]{2}(?=[DR]NA))(?P<rest>[A-Z]{3,4})")  # mRNA, eSIM
 _LOWER_BEFORE = re.compile(r"[a-z]['’]?[A-Za-z]*\s$")
 _LOWER_AFTER = re.compile(r"\s[A-Za-z]*[a-z]")
 _WORD_BEFORE = re.compile(r"([A-Za-z]+)[\s\-]$")
@@ -126,6 +127,9 @@ def _token(match: re.Match[str]) -> str:
     if len(token) == 1:
         after_letter = before(match, 1) in ("'", "’")
         return token if in_english or after_letter else spelled(token)
+    prefixed = _PREFIXED.fullmatch(token)
+    if prefixed and not in_english and (prefixed["rest"] in WORDS or not _SYLLABLE.fullmatch(prefixed["rest"])):
+        return spelled(prefixed["prefix"]) + (WORDS.get(prefixed["rest"]) or spelled(prefixed["rest"]))
     if not token.isupper() or not token.isalpha() or len(token) > 6:
         return token
     if token in _ENGLISH and (token not in _ACRONYMS or in_english or _beside_english(match)):

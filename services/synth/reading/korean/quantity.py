@@ -11,7 +11,8 @@ from services.synth.reading.korean.numeral import LONGEST, decimal, digits, fina
 from services.synth.reading.rule import Rule, after, before
 
 _SCALE = r"(?:[십백천]{0,2}[만억조](?!각)|경(?![가-힣])|[십백천](?!각))"
-SCALED = rf"{PLAIN}\s?{_SCALE}(?:\s?{PLAIN}\s?{_SCALE})*(?:[0-9]{{1,4}}(?![0-9,.]))?"
+_REST = r"(?:(?:[0-9]{1,4}|\s?[0-9],[0-9]{3}|\s[0-9]{4}(?!\s?[년번호]))(?![0-9,.]))"  # 1만2345, 1만 2,345
+SCALED = rf"{PLAIN}\s?{_SCALE}(?:\s?{PLAIN}\s?{_SCALE})*{_REST}?"
 _MINUS = r"(?<![0-9A-Za-z가-힣)%.\-])(?P<minus>[-−–])"
 _MEASURE = unit.pattern(unit.KOREAN, unit.AHEAD)
 _FOR_EACH = rf"(?:/(?P<per>{unit.pattern(unit.KOREAN)}))?"  # mg/dL

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import unicodedata
 from collections.abc import Mapping
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from services.synth.reading import EditedText
 from services.synth.reading.lexicon import MAX_READINGS_CHARS, NO_WORDS, Lexicon, Pronunciation, put_back
 from services.synth.reading.word_places import WordPlaces
+from tests.support.linear_time import assert_linear
 
 pytestmark = pytest.mark.unit
 
@@ -260,16 +260,6 @@ def test_without_words_a_text_stays(text: str) -> None:
         assert NO_WORDS.hold(sentence, "ko").text is sentence
 
 
-def cpu_s(words: Lexicon, text: str) -> float:
-    """The shortest CPU time of three tries."""
-    times = []
-    for _ in range(3):
-        began = time.process_time()
-        words.hold(EditedText(text), "ko")
-        times.append(time.process_time() - began)
-    return min(times)
-
-
 @pytest.mark.parametrize("part", ["a", "a ", "a-", "a.", "가", "가 ", "단어1 ", "은", "+", "(", "://a", "a@", "을(를)"])
 def test_time_is_linear_in_the_text(part: str) -> None:
     """With 10 000 words, and with words of all lengths that begin like the text."""
@@ -277,5 +267,4 @@ def test_time_is_linear_in_the_text(part: str) -> None:
         ko={f"단어{number}": "말" for number in range(9_000)},
         every={(part * 100)[:length].strip() or "x": "x" for length in range(1, 101)},
     )
-    short, long = cpu_s(words, part * 2_000), cpu_s(words, part * 16_000)
-    assert long < 8 * 3 * short + 0.05
+    assert_linear(lambda text: words.hold(EditedText(text), "ko"), part, short_chars=1_000)
