@@ -83,7 +83,7 @@ class Conversation:
     def _new(self) -> Request:
         rng = self._rng
         transport = rng.choices(TRANSPORTS, (6, 3, 2))[0]
-        audio_format = rng.choices(FORMATS, (4, 2, 1, 2, 1, 1, 1))[0]
+        audio_format = rng.choices(FORMATS, (4, 2, 1, 2, 1, 1, 1, 1))[0]
         return self._record(transport, audio_format, rng.choices(TEXTS, (2, 2, 3, 3, 2, 1))[0])
 
     def _record(self, transport: str, audio_format: str, text: str) -> Request:

@@ -165,7 +165,7 @@ async def test_invalid_request_is_refused_with_the_field_and_not_stored(start: S
         ({}, "text"),
         (BODY | {"text": "12345678901"}, "text"),
         (BODY | {"text": "..."}, "text"),
-        (b'{"text":"\\ud800 a","sessionId":"s1","phoneId":"p1"}', "text"),
+        (b'{"text":"\\ud800 !","sessionId":"s1","phoneId":"p1"}', "text"),
         ({"text": "hello", "phoneId": "p"}, "sessionId"),
         (BODY | {"sessionId": "x" * 257}, "sessionId"),
         (BODY | {"phoneId": 5}, "phoneId"),

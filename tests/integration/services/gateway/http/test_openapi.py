@@ -144,7 +144,7 @@ async def test_gateway_answers_as_openapi_documents(gateway: str, stack: Stack, 
 def test_read_speech_reads_exactly_the_documented_fields() -> None:
     """`read_speech` is written by hand, so this checks that it reads exactly the fields in the document."""
     whole = {"model": "tts-1", "input": "말", "voice": {"id": "ko"}, "response_format": "wav", "speed": 1.5}
-    whole |= {"stream_format": "sse", "language": "ko"}
+    whole |= {"stream_format": "sse", "language": "ko", "pronunciations": {"SQL": "시퀄"}}
     assert set(whole) == set(SpeechBody.model_fields)
     read = request.read_speech(json.dumps(whole).encode())
     assert read.fields == {
@@ -154,5 +154,6 @@ def test_read_speech_reads_exactly_the_documented_fields() -> None:
         "engine": None,
         "voice": "ko",
         "speed": 1.5,
+        "pronunciations": {"SQL": "시퀄"},
     }
     assert (read.media_type, read.stream_format) == ("audio/wav", "sse")

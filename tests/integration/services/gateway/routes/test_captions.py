@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 TEXT = (
     "3명이 2025년에 왔어요. 오늘은 3.14 킬로미터를 걸었고, 내일은 친구 5명과 함께 부산까지 기차를 타고 "
     "가려고 합니다!\n\n"
-    'The 3 dogs cost $25 & "barked" <loudly> --> at 7 cats, because nobody had fed them for 2 days. 네.'
+    'The 3 dogs cost $25 & "barked" <3 times --> at 7 cats, because nobody had fed them for 2 days. 네.'
 )
 SSML = (
     "<speak>3명이 <emphasis>2025년</emphasis>에 왔어요.<break time='300ms'/> "
