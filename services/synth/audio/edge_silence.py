@@ -32,11 +32,11 @@ class EdgeTrim:
     no longer than MAX_LEAD_S, it is at most the bound.
     """
 
-    def __init__(self, rate_hz: int, most_ms: int) -> None:
-        """`most_ms` is the bound for each edge, above 0."""
-        self._most = max(rate_hz * most_ms // 1000, 1)
-        self._most_held = self._most + int(rate_hz * MAX_HELD_S)
-        self._most_lead = self._most + int(rate_hz * MAX_LEAD_S)
+    def __init__(self, rate_hz: int, bound_ms: int) -> None:
+        """`bound_ms` is the bound for each edge, above 0."""
+        self._bound = max(rate_hz * bound_ms // 1000, 1)
+        self._max_held = self._bound + int(rate_hz * MAX_HELD_S)
+        self._max_lead = self._bound + int(rate_hz * MAX_LEAD_S)
         self._held = bytearray()
         self._passed_of_run = 0  # samples passed on since the last sound
         self.begun = False
@@ -67,7 +67,7 @@ class EdgeTrim:
 
     def finish(self) -> bytes:
         """Returns the rest at the end of the sentence: silence up to the bound, at least one sample if any was held."""
-        keep = self._most - self._passed_of_run if self.begun else self._most
+        keep = self._bound - self._passed_of_run if self.begun else self._bound
         out = bytes(self._held[: max(keep, 1) * _BYTES])
         self._held.clear()
         self.begun = True
@@ -78,13 +78,13 @@ class EdgeTrim:
         self._held += pcm
         held = len(self._held) // _BYTES
         if not self.begun:
-            if self.cut + held <= self._most_lead:
-                self._drop(held - self._most)
+            if self.cut + held <= self._max_lead:
+                self._drop(held - self._bound)
                 return b""
-            self._drop(self._most_lead - self._most - self.cut)
+            self._drop(self._max_lead - self._bound - self.cut)
             self.begun = True
             held = len(self._held) // _BYTES
-        excess = max(held - self._most_held, 0)
+        excess = max(held - self._max_held, 0)
         out = bytes(self._held[: excess * _BYTES])
         del self._held[: excess * _BYTES]
         self._passed_of_run += excess

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from services.synth.audio.gain import amplified
 from services.synth.audio.levels import Levels
 from services.synth.engine_pool.engine_info import EngineInfo
-from services.synth.engines.base import SpokenWord
-from services.synth.speech.speaker import Speaker, Spoken
+from services.synth.speech.speaker import Speaker, Spoken, SpokenThrough
 from services.synth.text.script import ScriptLine
 
 
@@ -41,22 +40,10 @@ class LevelledSpeaker:
             yield _Levelled(spoken, gain_db) if gain_db else spoken
 
 
-class _Levelled:
+class _Levelled(SpokenThrough):
     def __init__(self, spoken: Spoken, gain_db: float) -> None:
-        self._spoken = spoken
-        self._pieces = aiter(spoken)
+        super().__init__(spoken)
         self._gain_db = gain_db
 
-    @property
-    def total_bytes(self) -> int | None:
-        return self._spoken.total_bytes
-
-    @property
-    def words(self) -> Sequence[SpokenWord]:
-        return self._spoken.words
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
     async def __anext__(self) -> bytes:
-        return amplified(await anext(self._pieces), self._gain_db)
+        return amplified(await super().__anext__(), self._gain_db)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from orastream.contract.audio import PcmSpec
 from services.synth.engine_pool.engine_info import EngineInfo
-from services.synth.engines.base import SpokenWord
-from services.synth.speech.speaker import Speaker, Spoken
+from services.synth.speech.speaker import Speaker, Spoken, SpokenThrough
 from services.synth.text.script import ScriptLine
 
 
@@ -48,26 +47,14 @@ class MeteredSpeaker:
                 self.made_s += PcmSpec(self.info.sample_rate_hz(voice)).seconds(spoken.total_bytes)
 
 
-class _Metered:
+class _Metered(SpokenThrough):
     def __init__(self, spoken: Spoken, meter: MeteredSpeaker) -> None:
-        self._spoken = spoken
-        self._pieces = aiter(spoken)
+        super().__init__(spoken)
         self._meter = meter
-
-    @property
-    def total_bytes(self) -> int | None:
-        return self._spoken.total_bytes
-
-    @property
-    def words(self) -> Sequence[SpokenWord]:
-        return self._spoken.words
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
 
     async def __anext__(self) -> bytes:
         began = time.monotonic()
         try:
-            return await anext(self._pieces)
+            return await super().__anext__()
         finally:
             self._meter.spent_s += time.monotonic() - began

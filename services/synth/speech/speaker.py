@@ -31,6 +31,30 @@ class Spoken(Protocol):
     def __aiter__(self) -> AsyncIterator[bytes]: ...
 
 
+class SpokenThrough:
+    """Passes another Spoken on, piece by piece. A subclass changes or measures the pieces in `__anext__`."""
+
+    def __init__(self, spoken: Spoken) -> None:
+        self._spoken = spoken
+        self._pieces = aiter(spoken)
+
+    @property
+    def total_bytes(self) -> int | None:
+        """See Spoken."""
+        return self._spoken.total_bytes
+
+    @property
+    def words(self) -> Sequence[SpokenWord]:
+        """See Spoken."""
+        return self._spoken.words
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return await anext(self._pieces)
+
+
 class Speaker(Protocol):
     """Speaks lines. For many tasks of one event loop at once."""
 

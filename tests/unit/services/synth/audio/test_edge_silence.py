@@ -27,8 +27,8 @@ def pcm(*parts: tuple[int, int]) -> bytes:
     )
 
 
-def trimmed(data: bytes, sizes: list[int] | None = None, most_ms: int = BOUND_MS) -> tuple[bytes, EdgeTrim]:
-    trim, out, at = EdgeTrim(RATE_HZ, most_ms), b"", 0
+def trimmed(data: bytes, sizes: list[int] | None = None, bound_ms: int = BOUND_MS) -> tuple[bytes, EdgeTrim]:
+    trim, out, at = EdgeTrim(RATE_HZ, bound_ms), b"", 0
     for size in sizes or []:
         out += trim.push(data[at : at + 2 * size])
         at += 2 * size
@@ -82,21 +82,21 @@ def test_the_cut_into_pieces_changes_nothing(parts: list[tuple[int, int]], sizes
 
 
 @given(PARTS, st.integers(1, 200))
-def test_no_sound_is_cut_and_the_edges_are_short(parts: list[tuple[int, int]], most_ms: int) -> None:
+def test_no_sound_is_cut_and_the_edges_are_short(parts: list[tuple[int, int]], bound_ms: int) -> None:
     data = pcm(*parts)
-    out, trim = trimmed(data, most_ms=most_ms)
+    out, trim = trimmed(data, bound_ms=bound_ms)
     before, after = (np.frombuffer(part, "<i2").astype(int) for part in (data, out))
     loud_before, loud_after = (np.flatnonzero(abs(samples) > SILENT) for samples in (before, after))
     assert np.array_equal(before[loud_before], after[loud_after])
     assert bool(len(after)) == bool(len(before))
     assert np.array_equal(before[trim.cut : trim.cut + len(after)], after), "it is not one part of the input"
     if len(loud_after):
-        assert loud_after[0] <= most_ms
+        assert loud_after[0] <= bound_ms
         trailing = len(before) - 1 - loud_before[-1]
-        if trailing <= HELD_MS + most_ms:
-            assert len(after) - 1 - loud_after[-1] <= most_ms
+        if trailing <= HELD_MS + bound_ms:
+            assert len(after) - 1 - loud_after[-1] <= bound_ms
     elif len(before) <= LEAD_MS + HELD_MS:
-        assert len(after) <= most_ms
+        assert len(after) <= bound_ms
 
 
 def test_sound_is_passed_on_at_once() -> None:
