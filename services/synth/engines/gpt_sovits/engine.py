@@ -15,6 +15,7 @@ from services.synth.engines.gpt_sovits.voices import Voices
 from services.synth.engines.gpt_sovits.voices_file import read_voices
 from services.synth.engines.gpt_sovits.weights import GPT_SOVITS
 from services.synth.engines.servers.engine_speech import spoken_by
+from services.synth.engines.servers.other_rate import OtherRateWarning
 from services.synth.engines.servers.servers import Servers
 
 ANSWER_S = 30.0
@@ -42,7 +43,7 @@ class GptSovitsEngine:
         self._silence_timeout_s = 0.0
         self._voices: Voices | None = None
         self._servers: Servers | None = None
-        self._warned: set[tuple[str | None, int]] = set()
+        self._other_rate = OtherRateWarning("a GPT-SoVITS server", "sample_rate_hz or version in the voices file")
 
     def load(self) -> None:
         """Reads the profiles and waits for a server. Raises EngineError that names the file or servers, and the fix."""
@@ -92,21 +93,12 @@ class GptSovitsEngine:
             self.sample_rate_hz(voice),
             self._silence_timeout_s,
         )
-        request = SentenceRequest(self._servers, asked, lambda rate_hz: self._warn(voice, asked.rate_hz, rate_hz))
+        request = SentenceRequest(
+            self._servers, asked, lambda rate_hz: self._other_rate.warn(voice, asked.rate_hz, rate_hz)
+        )
         yield from spoken_by(request, stop)
 
     @property
     def _profiles(self) -> Voices:
         assert self._voices is not None, "the engine was not loaded"
         return self._voices
-
-    def _warn(self, voice: str | None, declared_hz: int, rate_hz: int) -> None:
-        if (voice, rate_hz) not in self._warned:
-            self._warned.add((voice, rate_hz))
-            log.warning(
-                "a GPT-SoVITS server gives another rate than the voice declares; resampled",
-                voice=voice,
-                declared_hz=declared_hz,
-                rate_hz=rate_hz,
-                fix="sample_rate_hz or version in the voices file",
-            )

@@ -16,6 +16,7 @@ from services.synth.engines.openai_speech.speech_sentence import SpeechAsked, Sp
 from services.synth.engines.openai_speech.voices import SpeechVoices
 from services.synth.engines.openai_speech.voices_file import read_speech_voices
 from services.synth.engines.servers.engine_speech import spoken_by
+from services.synth.engines.servers.other_rate import OtherRateWarning
 from services.synth.engines.servers.servers import ServerKind, Servers
 
 ANSWER_S = 30.0
@@ -44,7 +45,9 @@ class OpenAiSpeechEngine:
         self._settings: OpenAiSpeechSettings | None = None
         self._voices: SpeechVoices | None = None
         self._servers: Servers | None = None
-        self._warned: set[tuple[str | None, int]] = set()
+        self._other_rate = OtherRateWarning(
+            "a speech server", "sample_rate_hz in the voices file, or OPENAI_SPEECH_SAMPLE_RATE"
+        )
 
     def load(self) -> None:
         """Reads settings and voices, and waits for a server.
@@ -121,7 +124,7 @@ class OpenAiSpeechEngine:
             asked,
             self._settings.limits,
             self._settings.access,
-            lambda rate_hz: self._warn(voice, asked.out_hz, rate_hz),
+            lambda rate_hz: self._other_rate.warn(voice, asked.out_hz, rate_hz),
         )
         yield from spoken_by(request, stop)
 
@@ -129,17 +132,6 @@ class OpenAiSpeechEngine:
     def _known(self) -> SpeechVoices:
         assert self._voices is not None, "the engine was not loaded"
         return self._voices
-
-    def _warn(self, voice: str | None, declared_hz: int, rate_hz: int) -> None:
-        if (voice, rate_hz) not in self._warned:
-            self._warned.add((voice, rate_hz))
-            log.warning(
-                "a speech server gives another rate than the voice declares; resampled",
-                voice=voice,
-                declared_hz=declared_hz,
-                rate_hz=rate_hz,
-                fix="sample_rate_hz in the voices file, or OPENAI_SPEECH_SAMPLE_RATE",
-            )
 
 
 def _all_refuse_the_key(servers: Servers) -> bool:
