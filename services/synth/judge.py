@@ -1,4 +1,6 @@
-"""Decides about requests that wait in the queue: was it claimed before, and will it be spoken in time?"""
+"""Decides about requests without a slot: refuses those that cannot be spoken, and finds out which ones were claimed
+before, and which ones will not be spoken in time.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ log = structlog.get_logger()
 
 
 class Judge:
-    """The decisions about the requests of one queue. For one event loop."""
+    """The decisions about the requests of one synth. For one event loop."""
 
     def __init__(
         self,
@@ -34,15 +36,45 @@ class Judge:
         queue: FairQueue[QueuedRequest],
         turn_of: Callable[[QueuedRequest], SlotTurn],
         on_claimed: Callable[[], None],
+        on_refused: Callable[[], None],
     ) -> None:
-        """`on_claimed` is called when a request of the queue was found to be claimed."""
+        """`on_claimed` is called when a request of the queue was found to be claimed, `on_refused` after `refuse`."""
         self._context = context
         self._queue = queue
         self._turn_of = turn_of
         self._on_claimed = on_claimed
+        self._on_refused = on_refused
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._look_up_at: dict[int, float] = {}
         """When a request that was not claimed may be looked up again, by sequence."""
+        self._refusing: set[int] = set()
+
+    @property
+    def refusing(self) -> int:
+        """Number of requests that `refuse` has not ended yet."""
+        return len(self._refusing)
+
+    async def refuse(self, request: QueuedRequest) -> None:
+        """End a request that cannot be spoken. It needs no slot, so nothing that can be spoken waits for it.
+
+        Raises nothing. After a cancel the server delivers the request again.
+        """
+        hold, sequence = Hold(request.delivery), request.delivery.sequence
+        if sequence in self._refusing:  # delivered again meanwhile: one ack counts for both deliveries
+            return
+        self._refusing.add(sequence)
+        try:
+            async with self._at_once:
+                await self._job(request, hold).run()
+        except OrastreamError as exc:
+            log.warning("request not refused; nak", sequence=sequence, error=str(exc))
+            await hold.redeliver(AGAIN_S)
+        except Exception:  # noqa: BLE001 - an error with one request must not be lost in its task
+            log.exception("request not refused; nak", sequence=sequence)
+            await hold.redeliver(AGAIN_S)
+        finally:
+            self._refusing.discard(sequence)
+            self._on_refused()
 
     async def look_up(self, request: QueuedRequest) -> None:
         """Find out whether a request that was delivered before was claimed: its listener may hear it already.
@@ -91,4 +123,4 @@ class Judge:
             request.judging = False
 
     def _job(self, request: QueuedRequest, hold: Hold) -> Job:
-        return Job(self._context, hold, self._turn_of(request))
+        return Job(self._context, request.stored, hold, self._turn_of(request))

@@ -3,10 +3,10 @@
 It queues up to `look_ahead` requests. The stream has them in the order of publishing, so with a short queue one session
 with many requests would hide the sessions behind it. It keeps AHEAD_PER_SLOT for each slot (`in_progress`) and naks the
 others every SHARE_EVERY_S, for other synths. A job that waits for streamed text takes no slot, nor one whose listener
-has enough audio while others wait (`queue.turns`). With TTS_MAX_BACKLOG_SECONDS a request that will not be claimed
-within its ttl ends early. While no engine process can speak it pulls and begins nothing, and releases what it has
-(`queue.engine_absence`). At a drain it naks the queue and the jobs that wait for text at once; the others may end
-within `Drain.work_s`, then it naks the rest.
+has enough audio while others wait (`queue.turns`). A request that cannot be spoken is refused at once, without a slot
+(`judge`). With TTS_MAX_BACKLOG_SECONDS a request that will not be claimed within its ttl ends early. While no engine
+process can speak it pulls and begins nothing, and releases what it has (`queue.engine_absence`). At a drain it naks the
+queue and the jobs that wait for text at once; the others may end within `Drain.work_s`, then it naks the rest.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from services.synth.job.ending import AGAIN_S
 from services.synth.job.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
 from services.synth.job.job import Job
 from services.synth.judge import Judge
+from services.synth.queue.claim import problem_of
 from services.synth.queue.engine_absence import EngineAbsence, Released
 from services.synth.queue.fair_queue import FairQueue
 from services.synth.queue.load_report import LoadReport
@@ -55,10 +56,7 @@ class Synth:
         settings = context.settings
         self._slots = Slots(settings.synth_slots, settings.synth_open_texts, settings.synth_suspended)
         self._turns = SlotTurns(
-            self._slots,
-            settings.synth_lead_seconds,
-            others_wait=self._others_wait,
-            on_free=self.go_on,
+            self._slots, settings.synth_lead_seconds, others_wait=self._others_wait, on_free=self.go_on
         )
         self._queue: FairQueue[QueuedRequest] = FairQueue()
         self._working: dict[int, asyncio.Task[None]] = {}
@@ -73,7 +71,7 @@ class Synth:
         )
         name = f"{SYNTH}-{uuid.uuid4().hex[:12]}"
         self._load = LoadReport(context.js, name, self._slots, self._queue, context.pace, can_speak)
-        self._judge = Judge(context, self._queue, self._turn, self._start_jobs)
+        self._judge = Judge(context, self._queue, self._turn, self._start_jobs, self._pull_consumer.room)
         self._rescue = Rescue(context.js, self._holds)
 
     def lacking(self) -> str | None:
@@ -141,7 +139,7 @@ class Synth:
         if not self._can_speak():
             return 0
         begin = max(0, self._slots.slots - self._slots.taken)
-        return max(self._context.settings.look_ahead, self._ahead) + begin - len(self._queue)
+        return max(self._context.settings.look_ahead, self._ahead) + begin - len(self._queue) - self._judge.refusing
 
     @property
     def _ahead(self) -> int:
@@ -160,7 +158,10 @@ class Synth:
         if session is None:
             self._spawn(delivery.discard(self._context.js))
             return
-        request = queued_request(session, delivery, self._context.settings.default_transport)
+        request = queued_request(delivery, self._context.js.names, self._context.settings)
+        if problem_of(request.stored, self._context.engine.name) is not None:
+            self._spawn(self._judge.refuse(request))
+            return
         self._queue.put(session, delivery.sequence, request, request.caller)
         if delivery.delivered > 1:
             self._spawn(self._judge.look_up(request))
@@ -196,7 +197,7 @@ class Synth:
         delivery = request.delivery
         hold = Hold(delivery)
         turn = self._turn(request)
-        job = Job(self._context, hold, turn, cancelled=self._load.cancelled(request))
+        job = Job(self._context, request.stored, hold, turn, cancelled=self._load.cancelled(request))
         if request.heard_live:
             turn.hears_live()
         self._slots.begin(delivery.sequence, streamed=request.streams_text)

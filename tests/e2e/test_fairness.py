@@ -98,6 +98,23 @@ async def test_session_with_many_long_requests_does_not_starve_others(one_slot: 
         await scene.final("many", name)
 
 
+async def test_request_that_cannot_be_spoken_needs_no_slot(one_slot: Scene) -> None:
+    """It is refused while the only slot is taken; a wave of such requests does not delay what can be spoken."""
+    scene, bad = one_slot, [f"bad{number}" for number in range(100)]
+    await scene.ask("file", "file", LONG * 10, use_websocket=False)
+    await scene.until_synthesising("file", "file")
+    for name in bad:
+        ids = {"sessionId": scene.id("bad"), "requestId": scene.id(name), "phoneId": "p"}
+        await scene.client.submit({"text": SHORT, "engine": "vits", **ids})
+    for name in bad:
+        report = await scene.final("bad", name)
+        assert report.status == "failed" and report.error is not None and report.error.code == "invalid_request"
+    busy = await scene.client.report(scene.id("file"), scene.id("file"))
+    assert busy is not None and not busy.final, "too late: the slot was free"
+    await scene.client.cancel(scene.id("file"))
+    await scene.final("file", "file")
+
+
 async def test_utterances_of_a_dead_synth_go_on_before_requests_that_wait(slow_scene: Scene) -> None:
     """Long files wait for each slot. What the dead synth had begun, live or as a file, does not wait for them."""
     scene, begun, files = slow_scene, [f"begun{n}" for n in range(4)], [f"file{n}" for n in range(10)]

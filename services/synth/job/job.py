@@ -21,7 +21,7 @@ from orastream.contract.errors import PublishRefused
 from orastream.contract.messages import Report, ReportError
 from orastream.contract.names import SYNTH
 from orastream.contract.playback import Playback
-from orastream.contract.stored_requests import StoredRequest, read_message
+from orastream.contract.stored_requests import StoredRequest
 from services.synth.engines.base import EngineError
 from services.synth.job.abort_watch import AbortWatch, error_of
 from services.synth.job.attempt import Attempt, AudioLost, end_latest, first_attempt, open_or_expire
@@ -47,21 +47,23 @@ log = structlog.get_logger()
 
 
 class Job:
-    """`await Job(context, hold, turn).run()` processes one delivery, the ack included.
+    """`await Job(context, stored, hold, turn).run()` processes one delivery, the ack included.
 
     Meanwhile it sends `in_progress`. If another synth supersedes it, it ends without an ack. `turn` takes its slot away
     while it waits for streamed text, and between sentences. After a cancel or an exception the caller calls
     `hold.redeliver`. Raises NodeUnavailable when NATS is unavailable for too long.
     """
 
-    def __init__(self, context: SynthContext, hold: Hold, turn: SlotTurn, *, cancelled: bool = False) -> None:
-        """`cancelled`: it is probably cancelled, so that its claim is not expected to succeed."""
+    def __init__(
+        self, context: SynthContext, stored: StoredRequest, hold: Hold, turn: SlotTurn, *, cancelled: bool = False
+    ) -> None:
+        """`stored` is the request that `hold` delivers. `cancelled`: it is probably cancelled, so that its claim is not
+        expected to succeed.
+        """
         self._context = context = context.of_job()
         self._turn = turn
         self._delivery = hold.delivery
         self._hold = hold
-        stored = read_message(self._delivery, context.js.names, max_text_chars=context.settings.tts_max_text_chars)
-        assert isinstance(stored, StoredRequest), "the consumer's filter lets only requests through"
         self._stored = stored
         self._playback = Playback()
         self._again: StoredAudio | ReportError | None = None

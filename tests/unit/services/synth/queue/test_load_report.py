@@ -7,6 +7,7 @@ import json
 import pytest
 
 from orastream.broker import Broker
+from orastream.contract.names import Names
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.pull_consumer import Delivery
 from services.synth.queue.fair_queue import FairQueue
@@ -14,6 +15,7 @@ from services.synth.queue.load_report import LoadReport
 from services.synth.queue.pace import Pace
 from services.synth.queue.queued_request import QueuedRequest, queued_request
 from services.synth.queue.slots import Slots
+from services.synth.settings import SynthSettings
 
 pytestmark = pytest.mark.unit
 
@@ -25,7 +27,7 @@ def queued(session: str, second: int, **fields: object) -> QueuedRequest:
     body = {"text": "a", "sessionId": session, "phoneId": "p", **fields}
     subject = f"tts.session.{session}.request"
     delivery = Delivery(UNCONNECTED, subject, json.dumps(body).encode(), "", second, second * 10**9, 1)
-    return queued_request(session, delivery, "websocket")
+    return queued_request(delivery, Names("tts"), SynthSettings())
 
 
 async def test_what_a_later_request_of_its_session_supersedes_counts_as_cancelled() -> None:
