@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-_NEEDED = frozenset({"typer", "click", "rich", "aiohttp"})
+_NEEDED = frozenset({"aiohttp", "click", "dotenv", "pydantic_settings", "rich", "structlog", "typer", "websockets"})
 
 
 def main() -> int:

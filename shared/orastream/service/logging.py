@@ -13,7 +13,7 @@ import logging.handlers
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import structlog
 
@@ -26,7 +26,15 @@ FILES_KEPT = 5
 
 _OF_LINES = ("exception", "stack")
 """The fields that have several lines."""
+
+
+def _merge_bound(_wrapped: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Add the fields of the library's `logger.bound` blocks."""
+    return {**logger.bound_fields(), **event}
+
+
 _SHARED: list[structlog.typing.Processor] = [
+    _merge_bound,
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso"),
@@ -71,7 +79,7 @@ def configure(
     for noisy in ("asyncio", "aiohttp.access", "websockets", "nats", "uvicorn.access"):
         logging.getLogger(noisy).setLevel("WARNING")
     processors = [*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
-    logger.hand_over(processors)
+    logger.hand_over(_through)
     structlog.configure(
         processors=processors,
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -79,6 +87,15 @@ def configure(
         cache_logger_on_first_use=False,
     )
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _through(
+    stdlib: logging.Logger, method: str, event: structlog.typing.EventDict
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Pass an event of the library's own loggers through the processors of structlog's."""
+    for process in _SHARED:
+        event = process(stdlib, method, event)  # type: ignore[assignment]
+    return structlog.stdlib.ProcessorFormatter.wrap_for_formatter(stdlib, method, event)
 
 
 def _own_file(directory: Path, service: str) -> Path:

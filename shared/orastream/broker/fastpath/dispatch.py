@@ -277,7 +277,7 @@ class DispatchingClient(nats_client.Client):
                     subject=subjects.decoded(subject),
                     reply=control_line.answerable(reply),
                     data=data,
-                    headers=self._parse_header_lines(block.partition(b"\r\n")[2]) if block else None,
+                    headers=Headers(block).all() if block else None,
                     _client=self,
                     _sid=sid,
                 )

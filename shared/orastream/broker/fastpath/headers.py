@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 _STATUS = re.compile(rb"NATS/1\.0 +(\d{3})\b")
+_TOKEN = re.compile(rb"[!-~]+")
 _NO_STATUS = b"NATS/1.0\r\n"
 
 
@@ -47,6 +48,18 @@ class Headers:
         if value is None:
             raise KeyError(name)
         return value
+
+    def all(self) -> dict[str, str]:
+        """Return every header by its name, as nats.micro passes them on. Of a name that comes twice: the last value.
+
+        A line without a colon, or with a name that is not a token of ASCII characters, is left out.
+        """
+        found = {}
+        for line in self._block.split(b"\r\n")[1:]:
+            name, colon, value = line.partition(b":")
+            if colon and _TOKEN.fullmatch(key := name.strip()):
+                found[key.decode()] = value.strip().decode("utf-8", "replace")
+        return found
 
     def _status(self) -> str | None:
         inline = _STATUS.match(self._block)

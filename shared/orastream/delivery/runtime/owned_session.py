@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from orastream.base import logger
 from orastream.base.wake_event import WakeEvent
 from orastream.contract import subjects
@@ -108,7 +106,7 @@ class OwnedSession:
     async def run(self) -> None:
         """Serve the session until it is over, and release it. Cancel-safe. Wake-ups may still be held: nak them."""
         session = self._state.ownership.session
-        with structlog.contextvars.bound_contextvars(session=subjects.untoken(session) or session):
+        with logger.bound(session=subjects.untoken(session) or session):
             try:
                 while not await self._serve() and not await self._rest():
                     pass

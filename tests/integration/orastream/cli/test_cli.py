@@ -65,8 +65,9 @@ async def test_help_names_every_command_and_shows_examples(tmp_path: Path) -> No
         assert f"orastream {command}" in out
 
 
-async def test_command_says_what_to_install_without_the_extra(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['typer'] = None; from orastream.cli import main; sys.exit(main())"
+@pytest.mark.parametrize("missing", ["typer", "structlog", "pydantic_settings", "websockets"])
+async def test_command_says_what_to_install_without_the_extra(missing: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from orastream.cli import main; sys.exit(main())"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, env=environment({}), stderr=asyncio.subprocess.PIPE
     )

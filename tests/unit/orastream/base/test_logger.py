@@ -88,3 +88,56 @@ log.info("shown", sequence=7)
     (line,) = done.stderr.splitlines()
     event = json.loads(line)
     assert event.pop("timestamp") and event == {"event": "shown", "level": "info", "service": "synth", "sequence": 7}
+
+
+def test_bound_fields_are_in_each_event_of_a_task_and_of_its_tasks() -> None:
+    """In a service process; also in the events that a service logs with structlog. A field of the event wins."""
+    done = run("""
+import asyncio, structlog
+from orastream.base import logger
+from orastream.service import logging as logs
+log = logger.named("orastream.x")
+logs.configure("ws_bridge")
+
+async def child():
+    log.info("child")
+
+async def main():
+    other = asyncio.create_task(child())
+    with logger.bound(session="s1", request="r1"):
+        with logger.bound(request="r2"):
+            await asyncio.create_task(child())
+        log.info("own", session="s2")
+        structlog.get_logger().info("structlog")
+    await other
+    log.info("after")
+
+asyncio.run(main())
+""")
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(e["event"], e.get("session"), e.get("request")) for e in events] == [
+        ("child", None, None),
+        ("child", "s1", "r2"),
+        ("own", "s2", "r1"),
+        ("structlog", "s1", "r1"),
+        ("after", None, None),
+    ]
+    assert all(e["service"] == "ws_bridge" for e in events)
+
+
+def test_record_names_the_line_that_logs() -> None:
+    done = run("""
+import logging
+from orastream.base import logger
+logging.basicConfig(format="%(funcName)s:%(lineno)d %(message)s")
+def speaking():
+    logger.named("orastream.x").warning("late", seconds=1.5)
+speaking()
+""")
+    assert done.stderr == "speaking:6 late seconds=1.5\n"
+
+
+def test_program_without_structlog_gets_records() -> None:
+    """The library of a caller installs without it."""
+    done = run("import sys; sys.modules['structlog'] = sys.modules['pydantic_settings'] = None\n" + NO_NATS)
+    assert "waiting for NATS" in done.stderr

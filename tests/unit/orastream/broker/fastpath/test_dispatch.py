@@ -7,6 +7,7 @@ import contextlib
 from typing import Any
 from unittest import mock
 
+import nats.aio.client as nats_client
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -356,6 +357,18 @@ def test_next_message_is_delivered_when_a_callback_raises() -> None:
 )
 def test_headers_contain_the_status_of_the_first_line(block: bytes, status: str | None) -> None:
     assert Headers(block).get("Status") == status
+
+
+def test_all_headers_are_those_that_nats_py_reads() -> None:
+    """Without lines that are no header; of a name that comes twice, the last value."""
+    block = (
+        "NATS/1.0\r\nA: 1\r\nB:안녕 \r\n b c: 2\r\nnothing\r\n\xe9: 3\r\nA:2\r\nUrl: a:b\r\n\r\n".encode()
+        + b"X: \xff\r\n"
+    )
+    found = Headers(block).all()
+    assert found == {"A": "2", "B": "안녕", "Url": "a:b", "X": "\ufffd"}
+    if (of_nats_py := getattr(nats_client.Client, "_parse_header_lines", None)) is not None:  # from 2.15 on
+        assert found == of_nats_py(block.partition(b"\r\n")[2])
 
 
 def test_headers_are_found_only_by_their_full_name() -> None:
