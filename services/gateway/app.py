@@ -163,11 +163,14 @@ def application(
     routes.add_routes(app, request_service, admission)
     console.add_pages(app)
 
+    # A monitor or balancer may send HEAD: it is answered like GET, without the body.
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz")
     async def healthz() -> openapi.HealthBody:
         """The event loop answers."""
         return openapi.HealthBody(status="ok")
 
+    @app.head("/readyz", response_model=None, include_in_schema=False)
     @app.get("/readyz", response_model=None, responses=openapi.READY)
     async def readyz() -> Response:
         """The node can take requests: NATS has just answered and stored a message, and the streams exist."""
@@ -177,6 +180,7 @@ def application(
         log.debug("not ready", reason=reason)
         return _json(503, {"status": "unready", "reason": "NATS does not answer or store, or streams are missing"})
 
+    @app.head("/metrics", response_model=None, include_in_schema=False)
     @app.get("/metrics", response_model=None, response_class=Response, responses=openapi.METRICS)
     async def exposition() -> Response:
         """Prometheus metrics."""

@@ -14,6 +14,8 @@ from pathlib import Path
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from orastream.service.health import start_site
+from orastream.service.listening import url_host
 from orastream.service.metrics import CONTENT_TYPE
 from services.oraserver.access import HTTP_PATH, WEBSOCKET_PATH, OraServerAccess
 from services.oraserver.connections import CurrentConnections, was_reset
@@ -279,9 +281,8 @@ async def serve(server: OraServer, *, host: str = "127.0.0.1", port: int = 0) ->
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
-        bound = runner.addresses[0][1]
-        server.url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
+        bound = await start_site(runner, host, port)
+        server.url = f"http://{url_host(host)}:{bound}"
         yield server
     finally:
         await runner.cleanup()

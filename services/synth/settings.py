@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from orastream.contract.messages import Transport
+from orastream.jetstream.stream_limits import PHRASES_MAX_BYTES
 from orastream.service.access_settings import off_is_absent
 from orastream.service.settings import NodeSettings, accounts_of
 from services.synth.tag_names import tag_names
@@ -53,7 +54,7 @@ class SynthSettings(NodeSettings):
     tts_lexicon: Path | None = None
     """How to say words: the file that synth reads at its start and on SIGHUP. None: there is none."""
     tts_phrase_cache: bool | None = None
-    tts_phrase_cache_max_bytes: int = Field(256 << 20, ge=1 << 20)
+    tts_phrase_cache_max_bytes: int = Field(PHRASES_MAX_BYTES, ge=1 << 20)
     tts_phrase_cache_seconds: int = Field(86_400, ge=60)
     tts_max_sentence_audio_seconds: float = Field(600, ge=1)
     """For a sentence of up to 300 characters; proportionally more for a longer one."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.composed.run import Plan, run, table
-from tests.support.nats_cluster import why_no_tmpfs
 from tests.support.processes import Logs
+from tests.support.tmpfs import why_no_tmpfs
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import shutil
-import subprocess
-import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +14,7 @@ from orastream.contract.errors import NodeUnavailable
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs, free_port
 from tests.support.tcp_proxy import TcpProxy
+from tests.support.tmpfs import mount, unmount
 
 CLUSTER = "chaos"
 DEAD_PORT = 1
@@ -101,7 +99,7 @@ class NatsCluster:
                 server.kill()
         while self._mounted:
             with contextlib.suppress(Exception):
-                subprocess.run(["umount", "-l", str(self._mounted.pop())], check=False, timeout=10)
+                unmount(self._mounted.pop())
 
     async def stop(self) -> None:
         """Kill the servers, unmount the stores, stop the proxies."""
@@ -133,7 +131,7 @@ class NatsCluster:
 
     def _mount(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
-        _mount_tmpfs(path, self._store_mb)
+        mount(path, self._store_mb)
         self._mounted.append(path)
 
     async def _until_led(self) -> None:
@@ -165,24 +163,3 @@ async def until_placed(call: Callable[[], Awaitable[T]]) -> T:
             if asyncio.get_running_loop().time() > deadline:
                 raise AssertionError(f"not possible after {READY_S:g} s: {exc}") from exc
             await asyncio.sleep(0.2)
-
-
-def _mount_tmpfs(path: Path, size_mb: int) -> None:
-    """Raises CalledProcessError if it is not permitted."""
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size_mb}m", "chaos", str(path)]
-    subprocess.run(command, check=True, timeout=10, capture_output=True, text=True)
-
-
-def why_no_tmpfs() -> str:
-    """Why a tmpfs cannot be mounted here; empty if it can. Tries it: root in a container may lack the right."""
-    if os.geteuid() != 0:
-        return "only root may mount a tmpfs"
-    if not (shutil.which("mount") and shutil.which("umount")):
-        return "there is no command `mount` or `umount`"
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            _mount_tmpfs(Path(folder), 1)
-        except subprocess.CalledProcessError as exc:
-            return str(exc.stderr).strip() or f"mount: exit code {exc.returncode}"
-        subprocess.run(["umount", "-l", folder], check=False, timeout=10)
-    return ""

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from orastream.contract.errors import SettingsError
+from orastream.service.listening import listener
 from services.gateway.http.protocol import BoundedConfig, Bounds
 
 KEEP_ALIVE_S = 75
@@ -77,8 +78,7 @@ async def serving(
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return listener(host, port)
     except OSError as exc:
         raise SettingsError(f"GATEWAY_PORT: cannot listen on {host}:{port} ({exc.strerror}); choose another") from exc

@@ -87,6 +87,11 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def warn(message: str) -> None:
+    """Print a warning on stderr."""
+    console(stderr=True).print(words(("warning:", "yellow"), f" {message}"), soft_wrap=True)
+
+
 def cancel_command(session: str, request: str) -> str:
     """The shell command that cancels this request."""
     words = ["orastream", "cancel", "--request", request]

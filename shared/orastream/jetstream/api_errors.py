@@ -75,6 +75,10 @@ _HINTS: dict[int, str] = {
     10158: "a majority of the cluster's servers must be up; then try again with the same request id",
     10122: "lower TTS_AUDIO_MAX_BYTES, or raise the account's max stream bytes",
 }
+_HINTS_OF_SIZE: dict[int, str] = {
+    10047: "lower {}, or raise max_file_store of nats-server",
+    10122: "lower {}, or raise the account's max stream bytes",
+}
 
 
 def meaning(error: Mapping[str, Any]) -> Meaning:
@@ -88,10 +92,15 @@ def code_of(error: Mapping[str, Any]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def described(error: Mapping[str, Any]) -> str:
-    """The server's description, the code, and a hint for the operator where there is one."""
+def described(error: Mapping[str, Any], size_setting: str | None = None) -> str:
+    """The server's description, the code, and a hint for the operator where there is one.
+
+    `size_setting` is the setting for the size of the stream that the error is about; None if that is not known.
+    """
     code = code_of(error)
     hint = f"; {_HINTS[code]}" if code in _HINTS else ""
+    if size_setting is not None and code in _HINTS_OF_SIZE:
+        hint = f"; {_HINTS_OF_SIZE[code].format(size_setting)}"
     return f"{description_of(error) or 'refused'} ({code}){hint}"
 
 

@@ -13,10 +13,14 @@ from typing import Any
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS
 from orastream.jetstream.api_errors import code_of
 
+AUDIO_MAX_BYTES = 4 << 30
+"""Default size of TTS_AUDIO."""
 STREAM_MAX_BYTES = 1 << 30
 """Default size of TTS_SESSIONS, TTS_REPORTS and TTS_TEXTS; docs/guide/operator.md ("Sizing") has the calculation."""
 HEARD_MAX_BYTES = STREAM_MAX_BYTES // 2
 """Default size of TTS_HEARD, whose oldest records are removed when it is full."""
+PHRASES_MAX_BYTES = 256 << 20
+"""Default size of the object store of the phrase cache."""
 MAX_MESSAGES_PER_TEXT = 131_072
 """Maximum number of pieces of one text, repeated ones included."""
 BYTES_PER_CHAR = 12
@@ -35,6 +39,7 @@ MAY_LACK_ROOM: dict[str, str] = {
 }
 """Streams that work without `max_bytes`, too, by the end of their names, and the setting of each. A
 server that was large enough before these settings existed must stay large enough."""
+_SIZE_SETTINGS = MAY_LACK_ROOM | {"AUDIO": "TTS_AUDIO_MAX_BYTES", "phrases": "TTS_PHRASE_CACHE_MAX_BYTES"}
 _NO_ROOM = frozenset(
     (
         10002,  # resource limits exceeded for account
@@ -51,7 +56,7 @@ class StreamLimits:
 
     replicas: int = 1
     audio_retention_s: int = 600
-    audio_max_bytes: int = 4 << 30
+    audio_max_bytes: int = AUDIO_MAX_BYTES
     sessions_max_bytes: int = STREAM_MAX_BYTES
     reports_max_bytes: int = STREAM_MAX_BYTES
     heard_max_bytes: int = HEARD_MAX_BYTES
@@ -77,14 +82,22 @@ def room_setting(stream: str) -> str | None:
     return MAY_LACK_ROOM.get(stream.rpartition("_")[2])
 
 
+def size_setting(stream: str) -> str | None:
+    """The setting for the size of a stream; None for a stream without a size."""
+    return _SIZE_SETTINGS.get(stream.rpartition("_")[2])
+
+
 def without_reserve(
     config: Mapping[str, Any], error: Mapping[str, Any], there: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """`config` with the `max_bytes` of the present configuration `there`, if the server lacks room for the new one.
 
-    `error` is the server's answer to `config`. None if it means something else, or the stream must have its limit.
+    `error` is the server's answer to `config`. None if it means something else, or the stream must have a limit and has
+    none yet. A server that has reserved more than it may (its disk became smaller) refuses a smaller limit, too.
     """
     kept = int(there.get("max_bytes", -1))
-    if room_setting(config["name"]) is None or code_of(error) not in _NO_ROOM or config.get("max_bytes") == kept:
+    if code_of(error) not in _NO_ROOM or config.get("max_bytes") == kept:
+        return None
+    if kept <= 0 and room_setting(config["name"]) is None:
         return None
     return {**config, "max_bytes": kept}

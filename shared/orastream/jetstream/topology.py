@@ -15,7 +15,7 @@ from orastream.contract.names import BRIDGES, SYNTH, Names
 from orastream.jetstream import management
 from orastream.jetstream.api import ELECTION_S, JetStream
 from orastream.jetstream.api_errors import Meaning, described, meaning
-from orastream.jetstream.stream_limits import MAX_MESSAGES_PER_TEXT, room_setting, without_reserve
+from orastream.jetstream.stream_limits import MAX_MESSAGES_PER_TEXT, size_setting, without_reserve
 from orastream.jetstream.stream_limits import StreamLimits as StreamLimits
 
 HEARTBEAT_LIFE_S = 3.0
@@ -183,7 +183,7 @@ async def ensure_stream(
         new = config_to_create(config) | {"first_seq": first_seq}
         made = await management.create_stream(js, new, patience_s=patience_s)
         if (smaller := without_reserve(new, made.get("error") or {}, {})) is not None:
-            _log_no_room(name, made["error"])
+            _log_no_room(name, made["error"], without=True)
             made = await management.create_stream(js, smaller, patience_s=patience_s)
         if not _created_by_another(f"stream {name}", made):
             log.info("stream created", stream=name)
@@ -202,17 +202,24 @@ async def ensure_stream(
     if any(present.get(key) != value for key, value in wanted.items()):
         changed = await management.update_stream(js, wanted, patience_s=patience_s)
         if (smaller := without_reserve(wanted, changed.get("error") or {}, present)) is not None:
-            _log_no_room(name, changed["error"])
+            kept = int(smaller["max_bytes"])
+            _log_no_room(name, changed["error"], without=kept <= 0)
+            if all(present.get(key) == value for key, value in smaller.items()):
+                return _found(there)  # a server that has reserved too much refuses even an update that changes nothing
             changed = await management.update_stream(js, smaller, patience_s=patience_s)
         if changed.get("error"):
-            raise _refused(f"stream {name}", changed["error"])
+            raise _refused(f"stream {name}", changed["error"], size_setting(name))
         log.info("stream brought to the settings", stream=name)
     return _found(there)
 
 
-def _log_no_room(name: str, error: Mapping[str, Any]) -> None:
-    fix = f"raise max_file_store of nats-server, or lower {room_setting(name)}; until then callers can fill the server"
-    log.warning("no room on the server for the limit of a stream", stream=name, error=described(error), fix=fix)
+def _log_no_room(name: str, error: Mapping[str, Any], *, without: bool) -> None:
+    """Log that a stream is `without` the limit of the settings, or keeps the one that it has."""
+    setting = size_setting(name)
+    until = "until then callers can fill the server" if without else "until then the stream keeps the size that it has"
+    fix = f"raise max_file_store of nats-server, or lower {setting}; {until}"
+    said = described(error, setting)
+    log.warning("no room on the server for the limit of a stream", stream=name, error=said, fix=fix)
 
 
 def config_to_create(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,10 +280,10 @@ def _created_by_another(name: str, answer: Mapping[str, Any]) -> bool:
     """Whether another process has created it in the meantime. Raises any other error in the answer."""
     error = answer.get("error")
     if error and meaning(error) is not Meaning.EXISTS:
-        raise _refused(name, error)
+        raise _refused(name, error, size_setting(name))
     return bool(error)
 
 
-def _refused(name: str, error: Mapping[str, Any]) -> OrastreamError:
-    text = f"{name}: {described(error)}"
+def _refused(name: str, error: Mapping[str, Any], setting: str | None = None) -> OrastreamError:
+    text = f"{name}: {described(error, setting)}"
     return SettingsError(text) if meaning(error) is Meaning.SETTINGS else NodeUnavailable(text)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from orastream.contract.errors import SettingsError
+from orastream.service.listening import listener, takes_both
 from orastream.service.metrics import CONTENT_TYPE, Metrics
 
 
@@ -40,13 +41,25 @@ async def serve(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
         try:
-            await site.start()
+            bound = await start_site(runner, host, port)
         except OSError as exc:
             raise SettingsError(
                 f"TTS_HEALTH_PORT: cannot listen on {host}:{port} ({exc.strerror}); choose another"
             ) from exc
-        yield runner.addresses[0][1]
+        yield bound
     finally:
         await runner.cleanup()
+
+
+async def start_site(runner: web.AppRunner, host: str, port: int) -> int:
+    """Serve `runner` on `host`; returns the port. A host name may have several addresses. Raises OSError.
+
+    After a cancel, `runner.cleanup()` closes what was opened.
+    """
+    if takes_both(host):
+        await web.SockSite(runner, listener(host, port)).start()
+    else:
+        await web.TCPSite(runner, host, port).start()
+    bound: int = runner.addresses[0][1]
+    return bound

@@ -16,8 +16,8 @@ MAX_BYTES = 65_536
 
 def answer(port: int, path: str, *, timeout_s: float = TIMEOUT_S) -> tuple[int, str]:
     """Status and body of the answer from loopback `port`. Raises OSError, and ValueError when it is not HTTP."""
-    with socket.create_connection(("127.0.0.1", port), timeout_s) as connection:
-        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
+    with _connected(port, timeout_s) as connection:
+        connection.sendall(f"GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         received = b""
         while len(received) < MAX_BYTES and (more := connection.recv(MAX_BYTES)):
             received += more
@@ -26,6 +26,18 @@ def answer(port: int, path: str, *, timeout_s: float = TIMEOUT_S) -> tuple[int, 
     if not version.startswith(b"HTTP/"):
         raise ValueError("the answer is not HTTP")
     return int(rest[:3]), body.decode(errors="replace")
+
+
+def _connected(port: int, timeout_s: float) -> socket.socket:
+    """A connection to 127.0.0.1, or to ::1 if nothing listens there (TTS_HOST=::1). Raises OSError of the first one."""
+    try:
+        return socket.create_connection(("127.0.0.1", port), timeout_s)
+    except ConnectionRefusedError:
+        try:
+            return socket.create_connection(("::1", port), timeout_s)
+        except OSError:
+            pass
+        raise
 
 
 def main(arguments: list[str]) -> int:

@@ -21,7 +21,7 @@ from orastream.broker import shown
 from orastream.contract import caller, subjects
 from orastream.contract.errors import SettingsError
 from orastream.contract.names import DEFAULT_PREFIX, Names, check_prefix
-from orastream.jetstream.stream_limits import HEARD_MAX_BYTES, STREAM_MAX_BYTES, StreamLimits
+from orastream.jetstream.stream_limits import AUDIO_MAX_BYTES, HEARD_MAX_BYTES, STREAM_MAX_BYTES, StreamLimits
 from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings, off_is_absent
 from orastream.service.setting_problems import describe
 
@@ -150,7 +150,7 @@ class NodeSettings(NatsAccessSettings):
     tts_max_text_chars: int = Field(5_000, ge=1)
     tts_stream_replicas: Annotated[int, AfterValidator(_check_replicas)] = 1
     """Copies of each stream. Odd: 2 copies survive the loss of no more servers than 1, and 4 of no more than 3."""
-    tts_audio_max_bytes: int = Field(4 << 30, ge=1 << 20)
+    tts_audio_max_bytes: int = Field(AUDIO_MAX_BYTES, ge=1 << 20)
     tts_sessions_max_bytes: int = Field(STREAM_MAX_BYTES, ge=1 << 20)
     tts_reports_max_bytes: int = Field(STREAM_MAX_BYTES, ge=1 << 20)
     tts_heard_max_bytes: int = Field(HEARD_MAX_BYTES, ge=1 << 20)

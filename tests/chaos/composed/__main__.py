@@ -20,7 +20,7 @@ from tests.chaos.composed.node import replicas_of
 from tests.chaos.composed.run import Outcome, Plan, judge_again, run, table
 from tests.chaos.composed.schedule import KINDS, Setting, schedule
 from tests.chaos.planted.planted_faults import PLANTS
-from tests.support.nats_cluster import why_no_tmpfs
+from tests.support.tmpfs import why_no_tmpfs
 
 DESCRIPTION = """\
 Starts a node of its own (nats-server, or three as a cluster; synths and bridges; an OraServer that logs each frame),

@@ -15,7 +15,7 @@ import uvloop
 
 from tests.chaos.composed.run import Plan, run
 from tests.chaos.planted.planted_faults import RUNS
-from tests.support.nats_cluster import why_no_tmpfs
+from tests.support.tmpfs import why_no_tmpfs
 
 DESCRIPTION = """\
 For each planted fault: runs the node with it, under the seed that is known to find it, and looks for the violation that

@@ -100,7 +100,7 @@ def _plan(directory: Path, settings: Mapping[str, str]) -> Stack:
     """A node on free ports with these settings, and with defaults for all others: the environment is ignored."""
     env = {name: value for name, value in os.environ.items() if not name.upper().startswith(OURS)}
     options = Options(directory, 0, 0, 0, env=env | dict(settings))
-    return stack.plan(options, Ports(), free_disk_bytes=shutil.disk_usage(directory).free)
+    return stack.plan(options, Ports(), disk_bytes=stack.room(directory))
 
 
 async def _perform(node: Stack, out: Console, out_dir: Path, engine: str, prefix: str) -> list[str]:

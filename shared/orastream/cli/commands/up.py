@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
@@ -65,7 +64,7 @@ def up(
 
     async def command() -> int:
         stack.check_installed()
-        warn_of_unknown(terminal.console(stderr=True))
+        warn_of_unknown()
         options = Options(
             data_dir=data_dir,
             nats_port=nats_port,
@@ -76,9 +75,11 @@ def up(
             env=environment(),
         )
         with upfile.locked(data_dir):
-            await _run(
-                stack.plan(options, Ports(), free_disk_bytes=shutil.disk_usage(data_dir).free), data_dir, verbose
-            )
+            ports = Ports(host=stack.listens_on(options.env))
+            node = stack.plan(options, ports, disk_bytes=stack.room(data_dir))
+            for warning in node.warnings:
+                terminal.warn(warning)
+            await _run(node, data_dir, verbose)
         return 0
 
     terminal.run(command())
@@ -103,11 +104,11 @@ async def _run(node: Stack, data_dir: Path, verbose: bool) -> None:
     out.print("stopped")
 
 
-def warn_of_unknown(err: Console) -> None:
+def warn_of_unknown() -> None:
     """Print a warning for each variable that looks like a setting of the node but is not one."""
     for name in unknown_names():
         finding = diagnosis.judge_unknown(name)
-        err.print(terminal.words(("warning:", "yellow"), f" {finding.says}; {finding.fix}"), soft_wrap=True)
+        terminal.warn(f"{finding.says}; {finding.fix}")
 
 
 class Board:

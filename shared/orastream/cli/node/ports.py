@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 import socket
 
@@ -11,13 +12,17 @@ FREE_PORTS = range(20_000, 32_000)
 """Below the range of ports for outgoing connections (Linux: from 32 768). In that range a client that reconnects to a
 dead server may get the server's port as its own, connect to itself, and keep the port taken."""
 
+LOOPBACK = "127.0.0.1"
+"""Where nats-server listens, which the services alone need."""
 _TRIES = 200
 
 
 class Ports:
-    """Chooses free ports of 127.0.0.1, none twice. Another program may still take one before it is used."""
+    """Chooses ports that are free on 127.0.0.1 and `host`, none twice. Another program may take one before its use."""
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | None = None, *, host: str = LOOPBACK) -> None:
+        """`host`: the address of this machine on which the services listen (TTS_HOST)."""
+        self._hosts = dict.fromkeys((LOOPBACK, host))
         self._given: set[int] = set()
         self._random = random.Random(seed)
 
@@ -26,7 +31,8 @@ class Ports:
         if port == 0:
             return self.free()
         if not self._is_free(port):
-            raise SettingsError(f"{option}: port {port} of 127.0.0.1 is taken; choose another, or 0 for any free one")
+            where = " or ".join(self._hosts)
+            raise SettingsError(f"{option}: port {port} of {where} is taken; choose another, or 0 for any free one")
         self._given.add(port)
         return port
 
@@ -49,10 +55,14 @@ class Ports:
     def _is_free(self, port: int) -> bool:
         if port in self._given:
             return False
-        with socket.socket() as probe:
+        return all(self._is_free_on(host, port) for host in self._hosts)
+
+    def _is_free_on(self, host: str, port: int) -> bool:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections in TIME_WAIT
             try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                return False
+                probe.bind((host, port))
+            except OSError as exc:
+                # Another error than a taken port is about TTS_HOST: the service that listens there names it.
+                return host != LOOPBACK and exc.errno != errno.EADDRINUSE
         return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -10,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orastream.cli.node import probes
+from orastream.cli.node.disk import disk_plan
 from orastream.cli.node.nats_config import Sync, nats_config
 from orastream.cli.node.ports import Ports
 from orastream.cli.node.settings import CliSettings
 from orastream.cli.node.supervisor import NodePart
 from orastream.contract.errors import SettingsError
-from orastream.jetstream.stream_limits import HEARD_MAX_BYTES, MAY_LACK_ROOM, STREAM_MAX_BYTES
 from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings
+from orastream.service.listening import url_host
 from orastream.service.settings import NodeSettings
 
 REPLICATED = {"synth": 9101, "ws_bridge": 9102, "http_bridge": 9103}
@@ -24,13 +27,12 @@ REPLICATED = {"synth": 9101, "ws_bridge": 9102, "http_bridge": 9103}
 
 NATS_MONITORING_PORT = 8222
 MAX_REPLICAS = 16
-AUDIO_MAX_BYTES = 4 << 30
+STORE = "nats"
+"""The folder of nats-server's files in the data directory."""
 GRACE_S = 3.0
 """Seconds after DRAIN_SECONDS at which a service gets SIGKILL."""
 OFF = "off"
 """Value of a setting that must be absent. With an empty one the services would take that of `.env`."""
-JETSTREAM_SHARE = 0.75
-"""The part of the free disk that nats-server reserves for JetStream by default."""
 
 SERVICES, RECEIVERS, SERVERS = 0, 1, 2
 """Stages of the drain: first the services, then OraServer, which receives from them, then NATS, which all need."""
@@ -65,48 +67,52 @@ class Stack:
     websocket_url: str
     http_url: str
     """Where the bridges deliver: the OraServer of this stack, or the one in the environment."""
+    warnings: tuple[str, ...] = ()
+    """What users must know about this stack, a sentence each."""
 
 
-def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
-    """The stack for these options. Raises SettingsError when a port is taken or nats-server is not installed."""
+def plan(options: Options, ports: Ports, *, disk_bytes: int) -> Stack:
+    """The stack for these options, on a disk of that room (`room`).
+
+    Raises SettingsError when a port is taken or nats-server is not installed.
+    """
     data = options.data_dir.resolve()
     nats_port = ports.take(options.nats_port, "--nats-port")
     gateway_port = ports.take(options.gateway_port, "--gateway-port")
-    env = dict(options.env)
+    env, host = dict(options.env), url_host(listens_on(options.env))
     # This single server can hold only one replica, has no TLS, and needs no credentials.
     env |= {"NATS_URL": f"nats://127.0.0.1:{nats_port}", "TTS_STREAM_REPLICAS": "1"}
     env |= dict.fromkeys(map(str.upper, NatsAccessSettings.model_fields), OFF)
     env["PYTHONUNBUFFERED"] = "1"
     env.setdefault("TTS_LOG_FORMAT", "console")
-    env.setdefault("TTS_AUDIO_MAX_BYTES", str(audio_max_bytes(free_disk_bytes)))
-    for stream, setting in MAY_LACK_ROOM.items():
-        size = heard_max_bytes if stream == "HEARD" else text_max_bytes
-        env.setdefault(setting, str(size(free_disk_bytes)))
+    disk = disk_plan(disk_bytes, env)
+    env = {name: value for name, value in env.items() if name.upper() not in disk.env} | dict(disk.env)
 
     oraserver_url: str | None = None
     receivers: list[NodePart] = []
     if options.oraserver_port is not None:
         port = ports.take(options.oraserver_port, "--oraserver-port")
-        oraserver_url = f"http://127.0.0.1:{port}"
-        env["ORASERVER_WEBSOCKET_URL"] = f"ws://127.0.0.1:{port}/ws/tts"
+        oraserver_url = f"http://{host}:{port}"
+        env["ORASERVER_WEBSOCKET_URL"] = f"ws://{host}:{port}/ws/tts"
         env["ORASERVER_HTTP_URL"] = f"{oraserver_url}/api/tts"
         env |= dict.fromkeys(map(str.upper, OraServerTlsSettings.model_fields), OFF)  # it has no TLS
         own = {"ORASERVER_PORT": str(port), "ORASERVER_DATA_DIR": str(data / "oraserver")}
         receivers.append(_service("oraserver", "oraserver", env | own, oraserver_url, "/healthz", stage=RECEIVERS))
 
     services = [
-        _service(kind, name, env | {"TTS_HEALTH_PORT": str(port)}, f"http://127.0.0.1:{port}")
+        _service(kind, name, env | {"TTS_HEALTH_PORT": str(port)}, f"http://{host}:{port}")
         for kind, name, port in _replicas(options, ports)
     ]
-    gateway_url = f"http://127.0.0.1:{gateway_port}"
+    gateway_url = f"http://{host}:{gateway_port}"
     own = {"GATEWAY_PORT": str(gateway_port), "TTS_HEALTH_PORT": "0"}
     services.append(_service("gateway", "gateway", env | own, gateway_url))
     monitoring_port = _unasked_port(NATS_MONITORING_PORT, options, ports)
     config = data / "nats.conf"
+    text = nats_config(nats_port, monitoring_port, data / STORE, options.sync, max_file_store=disk.max_file_store)
     nats = NodePart(
         name="nats-server",
         command=(nats_server(), "-c", str(config)),
-        files={config: nats_config(nats_port, monitoring_port, data / "nats", options.sync)},
+        files={config: text},
         env=options.env,
         lacks=probes.nats_server(nats_port),
         stage=SERVERS,
@@ -123,6 +129,7 @@ def plan(options: Options, ports: Ports, *, free_disk_bytes: int) -> Stack:
         oraserver_url,
         websocket_url,
         http_url,
+        disk.warnings,
     )
 
 
@@ -147,6 +154,13 @@ def _service(
         url=url,
         health_url=url + ready_path,
     )
+
+
+def listens_on(env: Mapping[str, str]) -> str:
+    """TTS_HOST as the services read it."""
+    given = {name.lower(): value for name, value in env.items() if value}
+    default: str = NodeSettings.model_fields["tts_host"].default
+    return given.get("tts_host", default)
 
 
 def _drain_s(env: Mapping[str, str]) -> float:
@@ -192,26 +206,14 @@ def parse_replicas(text: str) -> dict[str, int]:
     return replicas
 
 
-def audio_max_bytes(free_disk_bytes: int) -> int:
-    """TTS_AUDIO_MAX_BYTES for a machine with this much free disk.
-
-    nats-server reserves the stream's limit when it creates the stream, so a small disk would refuse the default.
-    """
-    return max(1 << 20, min(AUDIO_MAX_BYTES, int(free_disk_bytes * JETSTREAM_SHARE / 2)))
-
-
-def text_max_bytes(free_disk_bytes: int) -> int:
-    """The size of each of the streams of requests, reports and texts for a machine with this much free disk.
-
-    With the audio and what was heard they take at most 23/32 of what nats-server reserves. The phrase cache and the
-    records of bridges have the rest.
-    """
-    return max(1 << 20, min(STREAM_MAX_BYTES, int(free_disk_bytes * JETSTREAM_SHARE / 16)))
-
-
-def heard_max_bytes(free_disk_bytes: int) -> int:
-    """The size of the stream of what was heard for a machine with this much free disk: half of `text_max_bytes`."""
-    return max(1 << 20, min(HEARD_MAX_BYTES, text_max_bytes(free_disk_bytes) // 2))
+def room(data_dir: Path) -> int:
+    """The bytes that are free on the disk of an existing directory, with those that JetStream has stored in it."""
+    stored = 0
+    for folder, _, names in os.walk(data_dir / STORE):
+        for name in names:
+            with contextlib.suppress(OSError):  # deleted meanwhile
+                stored += os.lstat(os.path.join(folder, name)).st_blocks * 512
+    return shutil.disk_usage(data_dir).free + stored
 
 
 def nats_server() -> str:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 
 from orastream.broker import Broker
 from orastream.client.async_client import Client
-from orastream.contract.errors import InvalidRequest, Overloaded, PublishRefused, StreamFull
+from orastream.contract.errors import InvalidRequest, NodeUnavailable, Overloaded, PublishRefused, StreamFull
 from orastream.jetstream import management, topology
 from orastream.jetstream.api import JetStream
+from orastream.jetstream.object_store import object_store_config
 from orastream.jetstream.stream_limits import StreamLimits, room_setting
 from orastream.service.keeper import StreamKeeper
 from tests.support.names import NAMES
@@ -159,6 +161,33 @@ async def test_server_without_room_for_the_limits_works_as_before(tmp_path: Path
         assert sizes == {NAMES.texts_stream: 2 << 20, NAMES.sessions_stream: 2 << 20, NAMES.reports_stream: -1}
         await js.store(NAMES.heartbeat_key("x"), b"{}")
         assert (await management.stream_info(js, NAMES.heartbeats_stream))["state"]["messages"] == 1
+
+
+async def test_streams_keep_their_sizes_on_a_server_that_has_less_room_than_they_have_reserved(
+    tmp_path: Path, logs: Logs
+) -> None:
+    """Its disk became smaller. Then the server refuses every update of a size, also to a smaller one."""
+    before = StreamLimits(
+        audio_max_bytes=32 << 20, sessions_max_bytes=8 << 20, reports_max_bytes=8 << 20, texts_max_bytes=8 << 20
+    )
+    async with small_server(tmp_path, logs, "600MB") as js:
+        await StreamKeeper(js, before, change=True).ensure()
+        kept = {name: (await config_of(js, name))["max_bytes"] for name in (*LIMITED, NAMES.audio_stream)}
+        assert kept[NAMES.audio_stream] == 32 << 20
+    smaller = StreamLimits(
+        audio_max_bytes=16 << 20, sessions_max_bytes=2 << 20, reports_max_bytes=2 << 20, texts_max_bytes=2 << 20
+    )
+    async with small_server(tmp_path, logs, "24MB") as js:
+        await StreamKeeper(js, smaller, change=True).ensure()
+        assert {name: (await config_of(js, name))["max_bytes"] for name in kept} == kept
+        await js.store(NAMES.put_audio("s", "r"), b"audio")
+        with pytest.raises(NodeUnavailable, match="lower TTS_PHRASE_CACHE_MAX_BYTES"):
+            await topology.ensure_stream(
+                js, object_store_config("tts_phrases", max_bytes=8 << 20, max_age_s=60, replicas=1)
+            )
+        # What the settings say besides the size is needed: it is not left out in silence.
+        with pytest.raises(NodeUnavailable, match="TTS_SESSIONS: .*lower TTS_SESSIONS_MAX_BYTES"):
+            await StreamKeeper(js, replace(smaller, max_pending_per_session=7), change=True).ensure()
 
 
 async def test_the_stream_of_audio_gets_its_room_before_the_streams_that_work_without(

@@ -50,6 +50,11 @@ class Caller:
         async with self._http.request(method, url, data=payload, headers=headers, allow_redirects=False) as answer:
             return answer.status, await answer.json(), dict(answer.headers)
 
+    async def head(self, path: str) -> tuple[int, int, bytes]:
+        """Send HEAD; returns status, Content-Length and body."""
+        async with self._http.head(self.process.url + path) as answer:
+            return answer.status, int(answer.headers["Content-Length"]), await answer.read()
+
     async def say(self, data: Any, path: str = "/api/convert-tts/") -> tuple[int, Map]:
         status, body, _ = await self("POST", path, data)
         return status, body
@@ -220,6 +225,8 @@ async def test_api_requires_a_key_when_keys_are_set(start: Start) -> None:
     assert (await call("GET", "/api/reports/s1/r1", None, {"X-API-Key": "two"}))[0] == 200
     for path in ("/healthz", "/readyz", "/metrics"):
         assert (await call.process.get(path))[0] == 200
+        status, length, body = await call.head(path)
+        assert (status, length > 0, body) == (200, True, b""), path
 
 
 FOREIGN = [

@@ -77,7 +77,11 @@ def test_error_without_a_known_code_is_passing() -> None:
 
 
 def test_description_names_the_setting_to_change() -> None:
-    assert "TTS_AUDIO_MAX_BYTES" in described({"err_code": 10047, "description": "insufficient storage resources"})
+    no_room = {"err_code": 10047, "description": "insufficient storage resources"}
+    assert "TTS_AUDIO_MAX_BYTES" in described(no_room)
+    of_texts = described(no_room, "TTS_TEXTS_MAX_BYTES")
+    assert "lower TTS_TEXTS_MAX_BYTES" in of_texts and "TTS_AUDIO" not in of_texts
+    assert "TTS_TEXTS" not in described({"err_code": 10074}, "TTS_TEXTS_MAX_BYTES")
 
 
 ANSWERS = st.one_of(

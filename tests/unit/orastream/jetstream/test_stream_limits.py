@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orastream.cli.node import stack
+from orastream.cli.node.disk import JETSTREAM_SHARE, disk_plan
 from orastream.contract import subjects
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS
 from orastream.contract.text_pieces import TextPiece
-from orastream.jetstream.stream_limits import StreamLimits, room_setting, without_reserve
+from orastream.jetstream.stream_limits import StreamLimits, room_setting, size_setting, without_reserve
 from orastream.jetstream.topology import stream_configs
+from orastream.service.settings import KNOWN
 from services.synth.settings import SynthSettings
 from tests.support.names import NAMES
 
@@ -50,13 +51,10 @@ def test_defaults_fit_the_configured_servers(file: str) -> None:
 
 @pytest.mark.parametrize("disk", [2 << 30, 8 << 30, 32 << 30, 1 << 40])
 def test_a_local_node_fits_its_disk(disk: int) -> None:
-    sizes = {"audio_max_bytes": stack.audio_max_bytes(disk)} | dict.fromkeys(
-        ("sessions_max_bytes", "reports_max_bytes", "texts_max_bytes"), stack.text_max_bytes(disk)
-    )
-    sizes["heard_max_bytes"] = stack.heard_max_bytes(disk)
-    streams = stream_configs(NAMES, StreamLimits(**sizes))
-    cache = SynthSettings(_env_file=None).tts_phrase_cache_max_bytes
-    assert sum(config.get("max_bytes", 0) for config in streams) + cache < stack.JETSTREAM_SHARE * disk
+    plan = disk_plan(disk, {})
+    settings = SynthSettings(_env_file=None, **{name.lower(): value for name, value in plan.env.items()})
+    assert settings.caches_phrases
+    assert reserved(settings) < plan.max_file_store <= JETSTREAM_SHARE * disk
 
 
 def test_every_stream_that_callers_fill_has_a_limit() -> None:
@@ -106,6 +104,8 @@ def test_limits_follow_the_longest_text() -> None:
         (NAMES.texts_stream, NO_ROOM, {"max_bytes": 1 << 30}, None),
         (NAMES.heard_stream, NO_ROOM, {}, -1),
         (NAMES.audio_stream, NO_ROOM, {}, None),
+        (NAMES.audio_stream, NO_ROOM, {"max_bytes": -1}, None),
+        (NAMES.audio_stream, NO_ROOM, {"max_bytes": 5 << 20}, 5 << 20),
         (NAMES.texts_stream, {"err_code": 10052}, {}, None),
         (NAMES.texts_stream, {}, {}, None),
     ],
@@ -116,3 +116,11 @@ def test_only_a_new_limit_is_given_up_on_a_server_without_room(
     config = configs(StreamLimits())[name]
     assert without_reserve(config, error, there) == (None if kept is None else config | {"max_bytes": kept})
     assert (room_setting(name) is not None) == (name != NAMES.audio_stream)
+
+
+def test_each_stream_with_a_size_has_its_setting() -> None:
+    """So that a message about its size names the right one."""
+    streams = configs(StreamLimits()) | {"OBJ_tts_phrases": {"max_bytes": 1}}
+    for name, config in streams.items():
+        assert (size_setting(name) in KNOWN) == ("max_bytes" in config)
+    assert size_setting("OBJ_tts_phrases") == "TTS_PHRASE_CACHE_MAX_BYTES"

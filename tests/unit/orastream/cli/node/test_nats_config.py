@@ -25,6 +25,13 @@ def test_config_syncs_before_each_ack_only_with_always() -> None:
     assert [line for line in periodic if line not in always] == []
 
 
+def test_config_says_what_streams_may_reserve_only_if_it_is_given() -> None:
+    (with_it, without) = (
+        nats_config(1, 2, Path("/x"), Sync.PERIODIC, max_file_store=size).splitlines() for size in (7 << 20, None)
+    )
+    assert [line for line in with_it if line not in without] == ["  max_file_store: 7340032"]
+
+
 def test_config_escapes_the_path() -> None:
     text = nats_config(1, 2, Path('/a "b"\\c'), Sync.PERIODIC)
     assert '  store_dir: "/a \\"b\\"\\\\c"\n' in text

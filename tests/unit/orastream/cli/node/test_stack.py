@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import socket
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 
 from orastream.broker import Access
 from orastream.cli.node import stack, upfile
+from orastream.cli.node.disk import disk_plan
 from orastream.cli.node.nats_config import Sync, nats_config
 from orastream.cli.node.ports import FREE_PORTS, Ports
 from orastream.cli.node.settings import CliSettings, choose_node, environment
@@ -20,6 +24,7 @@ from orastream.cli.node.upfile import Service, UpFile
 from orastream.contract.errors import SettingsError
 from orastream.service.settings import KNOWN
 from services.ws_bridge.settings import WsBridgeSettings
+from tests.support.ipv6 import HAS_IPV6
 
 pytestmark = pytest.mark.unit
 
@@ -28,7 +33,7 @@ DISK = 100 << 30
 
 def planned(tmp_path: Path, **options: object) -> Stack:
     made = Options(tmp_path, 0, 0, 0, **options)  # type: ignore[arg-type]
-    return stack.plan(made, Ports(), free_disk_bytes=DISK)
+    return stack.plan(made, Ports(), disk_bytes=DISK)
 
 
 def test_plan_drains_oraserver_after_the_bridges_and_nats_last(tmp_path: Path) -> None:
@@ -71,13 +76,13 @@ def test_plan_takes_no_files_for_tls_from_the_environment_or_dot_env(
         monkeypatch.setenv(name, value)
     settings = WsBridgeSettings.load()
     assert settings.nats_access == Access() and not settings.oraserver_tls.files
-    elsewhere = stack.plan(Options(tmp_path / "data", 0, 0, None, env=given), Ports(), free_disk_bytes=DISK)
+    elsewhere = stack.plan(Options(tmp_path / "data", 0, 0, None, env=given), Ports(), disk_bytes=DISK)
     assert elsewhere.parts[-1].env["ORASERVER_CA"] == "ORASERVER_CA.pem"
 
 
 def test_plan_takes_the_delivery_urls_from_the_environment_without_oraserver(tmp_path: Path) -> None:
     options = Options(tmp_path, 0, 0, None, env={"ORASERVER_WEBSOCKET_URL": "wss://ora.example/ws"})
-    node = stack.plan(options, Ports(), free_disk_bytes=DISK)
+    node = stack.plan(options, Ports(), disk_bytes=DISK)
     assert node.oraserver_url is None
     assert "oraserver" not in [part.name for part in node.parts]
     assert {part.env["ORASERVER_WEBSOCKET_URL"] for part in node.parts} == {"wss://ora.example/ws"}
@@ -93,7 +98,7 @@ def test_plan_contains_the_urls_that_its_bridges_deliver_to(tmp_path: Path) -> N
     other = Options(
         tmp_path, 0, 0, None, env={"oraserver_http_url": "http://ora.example", "ORASERVER_WEBSOCKET_URL": ""}
     )
-    node = stack.plan(other, Ports(), free_disk_bytes=DISK)
+    node = stack.plan(other, Ports(), disk_bytes=DISK)
     assert (node.websocket_url, node.http_url) == ("ws://127.0.0.1:8080/ws/tts", "http://ora.example")
 
 
@@ -111,7 +116,9 @@ def test_plan_writes_the_configuration_of_nats_with_the_wanted_sync(tmp_path: Pa
         (config,) = nats.files
         assert nats.command[1:] == ("-c", str(config))
         port, monitoring_port = (urlsplit(url).port or 0 for url in (node.nats_url, node.nats_monitoring_url))
-        assert nats.files[config] == nats_config(port, monitoring_port, tmp_path / "nats", sync)
+        assert nats.files[config] == nats_config(
+            port, monitoring_port, tmp_path / "nats", sync, max_file_store=disk_plan(DISK, {}).max_file_store
+        )
         assert not any(part.files for part in node.parts[1:])
 
 
@@ -122,10 +129,10 @@ def test_monitoring_port_yields_to_a_port_that_was_asked_for(
     wanted = Ports().free()
     monkeypatch.setattr(stack, "NATS_MONITORING_PORT", wanted)
     options = replace(Options(tmp_path, 0, 0, 0), **{option: wanted})
-    node = stack.plan(options, Ports(), free_disk_bytes=DISK)
+    node = stack.plan(options, Ports(), disk_bytes=DISK)
     assert node.nats_monitoring_url != f"http://127.0.0.1:{wanted}"
     options = Options(tmp_path, Ports().free(), 0, 0)
-    node = stack.plan(options, Ports(), free_disk_bytes=DISK)
+    node = stack.plan(options, Ports(), disk_bytes=DISK)
     assert node.nats_monitoring_url == f"http://127.0.0.1:{wanted}"
 
 
@@ -158,10 +165,47 @@ def test_parse_replicas_refuses_invalid_values(text: str) -> None:
         stack.parse_replicas(text)
 
 
-def test_audio_stream_is_small_on_a_small_disk() -> None:
-    assert stack.audio_max_bytes(DISK) == stack.AUDIO_MAX_BYTES
-    small = stack.audio_max_bytes(1 << 30)
-    assert 0 < small < (1 << 30) * stack.JETSTREAM_SHARE
+def test_plan_passes_on_what_fits_the_disk(tmp_path: Path) -> None:
+    options = Options(tmp_path, 0, 0, 0, env={"tts_audio_max_bytes": str(1 << 40), "tts_texts_max_bytes": "x"})
+    node = stack.plan(options, Ports(), disk_bytes=400 << 20)
+    store = re.search(r"max_file_store: (\d+)", "".join(node.parts[0].files.values()))
+    assert store is not None and 0 < int(store[1]) < 400 << 20
+    for part in node.parts[1:]:
+        assert "tts_audio_max_bytes" not in part.env and part.env["tts_texts_max_bytes"] == "x"
+        assert int(part.env["TTS_AUDIO_MAX_BYTES"]) < int(store[1])
+    assert "TTS_AUDIO_MAX_BYTES=1099511627776" in node.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "at"), [("::1", "[::1]"), ("::", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("", "127.0.0.1")]
+)
+def test_plan_reaches_the_services_where_they_listen(tmp_path: Path, host: str, at: str) -> None:
+    node = planned(tmp_path, env={"tts_host": host})
+    assert {part.url for part in node.parts if part.url is not None and part.name != "nats-server"} == {
+        f"http://{at}:{urlsplit(part.url).port}" for part in node.parts[1:]
+    }
+    assert node.websocket_url.startswith(f"ws://{at}:") and node.http_url.startswith(f"http://{at}:")
+    assert node.nats_url.startswith("nats://127.0.0.1:")
+
+
+def test_room_counts_what_jetstream_has_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a restart would find less room than the streams that exist have reserved."""
+    (tmp_path / stack.STORE / "deep").mkdir(parents=True)
+    with (tmp_path / stack.STORE / "deep" / "1.blk").open("wb") as file:
+        file.write(b"x" * (1 << 20))
+        os.fsync(file)  # the file system may allocate blocks as late as this
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=7 << 20))
+    assert 8 << 20 <= stack.room(tmp_path) < 9 << 20
+
+
+@pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
+def test_a_port_is_free_if_it_is_on_the_host_too() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"--gateway-port: port {port} of 127.0.0.1 or ::1"):
+            Ports(host="::1").take(port, "--gateway-port")
+        assert Ports().take(port, "--gateway-port") == port
+    assert Ports(host="203.0.113.1").free() in FREE_PORTS  # not of this machine: the services name TTS_HOST
 
 
 def test_take_names_the_option_when_its_port_is_in_use() -> None:

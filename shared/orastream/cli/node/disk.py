@@ -1,0 +1,104 @@
+"""How much of a disk the streams of a local node may take, and what `orastream up` says where it is little. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from orastream.jetstream.stream_limits import AUDIO_MAX_BYTES, HEARD_MAX_BYTES, PHRASES_MAX_BYTES, STREAM_MAX_BYTES
+
+JETSTREAM_SHARE = 0.75
+"""The part of the disk that JetStream may reserve. It is nats-server's own default, too."""
+USED_SHARE = 15 / 16
+"""The part of that room for streams with a size; the records of bridges, which have none, need the rest."""
+MIN_STREAM_BYTES = 1 << 20
+"""The smallest size that the settings accept."""
+MIN_STORE_BYTES = 8 * MIN_STREAM_BYTES
+
+CACHE, CACHE_BYTES = "TTS_PHRASE_CACHE", "TTS_PHRASE_CACHE_MAX_BYTES"
+RTF = "TTS_ENGINE_RTF"
+DEFAULTS: Mapping[str, tuple[int, float]] = MappingProxyType(
+    {
+        "TTS_AUDIO_MAX_BYTES": (AUDIO_MAX_BYTES, 1 / 2),
+        "TTS_SESSIONS_MAX_BYTES": (STREAM_MAX_BYTES, 1 / 16),
+        "TTS_REPORTS_MAX_BYTES": (STREAM_MAX_BYTES, 1 / 16),
+        "TTS_HEARD_MAX_BYTES": (HEARD_MAX_BYTES, 1 / 32),
+        "TTS_TEXTS_MAX_BYTES": (STREAM_MAX_BYTES, 1 / 16),
+    }
+)
+"""Each stream's size on a large disk, and its part of the room on a small one: 23/32 together."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskPlan:
+    """What nats-server and the services of a local node get for their disk."""
+
+    max_file_store: int
+    """Bytes that nats-server may reserve for streams."""
+    env: Mapping[str, str]
+    """Settings for the services, by name in upper case."""
+    warnings: tuple[str, ...] = ()
+    """A sentence for users for each thing that is smaller than by default, or than they have set it."""
+
+
+def disk_plan(disk_bytes: int, env: Mapping[str, str]) -> DiskPlan:
+    """The sizes of the streams of a local node for its disk.
+
+    `disk_bytes`: what is free on the disk, and what JetStream has stored there already, so that the sizes do not depend
+    on how much is stored. `env` has the settings of users, by name in upper or lower case. Their sizes are kept if all
+    streams fit together; else those above the stream's share are lowered to it. An invalid value is left to the
+    services, which name it. The phrase cache is switched off if it does not fit beside the streams.
+    """
+    given = {name.upper(): value for name, value in env.items() if value}
+    store = max(MIN_STORE_BYTES, int(disk_bytes * JETSTREAM_SHARE))
+    room = int(store * USED_SHARE)
+    shares = {
+        name: max(MIN_STREAM_BYTES, min(default, int(store * share))) for name, (default, share) in DEFAULTS.items()
+    }
+    asked = {name: size for name in shares if (size := _size(given.get(name))) is not None}
+    sizes = shares | asked
+    lowered: list[str] = []
+    if sum(sizes.values()) > room:
+        lowered = [name for name, size in asked.items() if size > shares[name]]
+        sizes |= {name: shares[name] for name in lowered}
+    chosen = {name: str(size) for name, size in sizes.items() if name not in given or name in lowered}
+    warnings = [
+        f"{name}={asked[name]} does not fit on the disk of --data-dir: {shares[name]} is used; "
+        "lower it, free the disk, or choose another --data-dir"
+        for name in lowered
+    ]
+    if small := [name for name in chosen if name not in lowered and sizes[name] < DEFAULTS[name][0]]:
+        chosen_sizes = ", ".join(f"{name}={sizes[name]}" for name in small)
+        warnings.append(
+            f"the disk of --data-dir has room for {_in_words(disk_bytes)}, so streams are smaller than by default: "
+            f"{chosen_sizes}; free the disk, choose another --data-dir, or set them"
+        )
+    cache = _size(given.get(CACHE_BYTES, str(PHRASES_MAX_BYTES)))
+    if _caches(given) and cache is not None and cache > room - sum(sizes.values()):
+        chosen[CACHE] = "off"
+        warnings.append(
+            f"the phrase cache is off: {CACHE_BYTES}={cache} does not fit on the disk of --data-dir; "
+            "lower it, free the disk, or choose another --data-dir"
+        )
+    return DiskPlan(max(store, sum(sizes.values())), MappingProxyType(chosen), tuple(warnings))
+
+
+def _size(value: str | None) -> int | None:
+    """A size in bytes that the services would accept; None for anything else."""
+    try:
+        size = int(value or "")
+    except ValueError:
+        return None
+    return size if size >= MIN_STREAM_BYTES else None
+
+
+def _caches(given: Mapping[str, str]) -> bool:
+    """Whether synth would use the phrase cache with these settings, by the rule of its `caches_phrases`."""
+    if CACHE not in given:
+        return RTF not in given
+    return given[CACHE].strip().lower() not in {"off", "0", "false", "f", "no", "n"}
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
