@@ -21,6 +21,8 @@ VENV_TORCH := .venv-torch
 TORCH := $(VENV_TORCH)/.installed
 VENV_SOVITS := .venv-sovits
 SOVITS := $(VENV_SOVITS)/.installed
+VENV_INTEGRATIONS := .venv-integrations
+INTEGRATIONS := $(VENV_INTEGRATIONS)/.installed
 SOVITS_WANTS := services/synth/engines/gpt_sovits_local/requirements.txt
 
 # What the three parts of the tests say: torch's is shown after that of the unit tests, and the last line of each ends it.
@@ -36,16 +38,18 @@ GIVEN_vits := --set TTS_PHRASE_CACHE=off --set ENGINE_PYTHON=$(VENV_TORCH)/bin/p
 NOTE_vits := $(if $(TTS_MODEL_DIR),,"The voices are drawn at random: you will hear noise in the rhythm of the text, no words.")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch sovits auth demo test test-sovits chaos chaos-streams chaos-planted soak check bench picture clean
+.PHONY: help setup torch sovits integrations auth demo test test-sovits test-integrations chaos chaos-streams chaos-planted soak check bench picture clean
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(DEVELOPS) ## Install everything into .venv (the others do it by themselves)
 
 torch: $(TORCH) ## Install what the torch engines need into .venv-torch: a gigabyte, not part of setup
 
 sovits: $(SOVITS) ## Install GPT-SoVITS into .venv-sovits, for the engine gpt_sovits_local: minutes, not part of setup
+
+integrations: $(INTEGRATIONS) ## Install LiveKit Agents, Pipecat and the node into .venv-integrations: not part of setup
 
 auth: $(RUNS) ## Write NATS accounts and keys into auth/, and have compose use them: ARGS="--caller shop" (again for another)
 	$(BIN)/orastream init-auth $(AUTH) $(ARGS)
@@ -73,6 +77,10 @@ test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker, Prometheus 
 
 test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its own environment
 	$(VENV_SOVITS)/bin/python -m pytest --confcutdir=tests/sovits tests/sovits $(ARGS)
+
+test-integrations: $(INTEGRATIONS) ## Check the plug-ins of LiveKit Agents and Pipecat, with the real packages, on a real node
+	$(VENV_INTEGRATIONS)/bin/python -m mypy shared/orastream/integrations/*.py
+	$(VENV_INTEGRATIONS)/bin/python -m pytest tests/integrations $(ARGS)
 
 chaos: $(DEVELOPS) ## Disturb a node with faults that overlap, and judge it: SECONDS=60 SEED=(by the clock) NATS=1 (or 3) SESSIONS=20
 	$(BIN)/python -m tests.chaos.composed --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
@@ -104,7 +112,7 @@ picture: $(DEVELOPS) ## Make docs/console.png anew, of a real node in a real Chr
 	$(BIN)/python -m tests.picture docs/console.png $(ARGS)
 
 clean: ## Remove everything that these commands have made, .venv too
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) demo-out .orastream build dist *.egg-info shared/build shared/*.egg-info
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) $(VENV_INTEGRATIONS) demo-out .orastream build dist *.egg-info shared/build shared/*.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find shared services tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -137,6 +145,14 @@ $(SOVITS): pyproject.toml shared/pyproject.toml $(SOVITS_WANTS)
 		echo "cannot make $(VENV_SOVITS); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(VENV_SOVITS)/bin/python -m pip install --quiet --disable-pip-version-check -r $(SOVITS_WANTS)
 	$(VENV_SOVITS)/bin/python -m pip install --quiet --disable-pip-version-check -e ./shared -e '.[synth,test]'
+	@touch $@
+
+# The tests start the node itself, so the frameworks must fit beside everything that it needs.
+$(INTEGRATIONS): pyproject.toml shared/pyproject.toml
+	@$(PYTHON) -m venv $(VENV_INTEGRATIONS) || { rm -rf $(VENV_INTEGRATIONS); \
+		echo "cannot make $(VENV_INTEGRATIONS); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(VENV_INTEGRATIONS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-e './shared[cli,auth,service]' -e '.[local,test,integrations]'
 	@touch $@
 
 $(SAMPLE)/.made: $(TORCH)

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
+from orastream.client.complete_audio import SpeechFailed
 from orastream.contract import codec
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.codec import Map
@@ -25,7 +26,7 @@ from orastream.contract.errors import (
 from orastream.traces import Span
 from services.gateway.access.admission import CallerAdmission, Counted
 from services.gateway.access.policy import Denied
-from services.gateway.audio_stream import SpeechFailed, listen
+from services.gateway.audio_stream import listen
 from services.gateway.http.openapi import secured
 from services.gateway.http.request_body import body_of
 from services.gateway.http.responses import RETRY_UNAVAILABLE_S, Refused

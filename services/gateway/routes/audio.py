@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from fastapi import Response
 
+from orastream.client.complete_audio import SpeechFailed, silence_of
 from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import OrastreamError, WaitTimeout
 from orastream.contract.messages import Report
-from services.gateway.audio_stream import SpeechFailed, request_audio, silence_of
+from services.gateway.audio_stream import request_audio
 from services.gateway.http.responses import Answer, Refused, error
 from services.gateway.http.streaming import BrokenOff, LiveResponse
 from services.gateway.request_service import RequestService

@@ -11,11 +11,11 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
 from orastream.base import tasks
+from orastream.client.complete_audio import SpeechFailed
 from orastream.contract.audio import seconds_of
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import InvalidRequest, WaitTimeout
 from orastream.contract.spoken_text import SpokenText
-from services.gateway.audio_stream import SpeechFailed
 from services.gateway.captions.caption_files import CAPTION_FILES
 from services.gateway.captions.captions import captions_of
 from services.gateway.http.responses import RETRY_UNAVAILABLE_S, Refused, error
