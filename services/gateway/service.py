@@ -13,10 +13,11 @@ from services.gateway import tts_speak
 from services.gateway.access.admission import CallerAdmission
 from services.gateway.access.api_keys import ApiKeys
 from services.gateway.access.caller_limits import CallerLimits
+from services.gateway.access.cross_origin import CrossOrigin
 from services.gateway.access.key_names import MIN_KEY_CHARS, read_entries
 from services.gateway.access.policy import AccessPolicy, origin_check
 from services.gateway.app import application
-from services.gateway.guards import Guard, probes_only
+from services.gateway.guards import CrossOriginAnswers, Guard, probes_only
 from services.gateway.http.connection_table import ConnectionTable
 from services.gateway.http.protocol import SPARE_CONNECTIONS, BoundedProtocol, Bounds, max_connections
 from services.gateway.http.refusals import RefusalCounter
@@ -65,7 +66,8 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
             metrics=process.metrics,
             lacking=process.lacking,
         )
-        guarded = Guard(app, refusals.count)
+        pages = CrossOrigin(settings.hosts, keys=bool(settings.api_keys))
+        guarded = Guard(CrossOriginAnswers(app, pages), refusals.count)
         served = ServerConfig(guarded, probes_only(guarded), _bounds(settings, process.metrics, refusals))
         async with (
             client,

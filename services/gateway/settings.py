@@ -27,7 +27,7 @@ class GatewaySettings(NodeSettings):
     Absent or empty: no key is needed.
     """
     gateway_hosts: str | None = None
-    """Comma separated. Without keys: more hosts by which the gateway may be called, and whose pages may call it."""
+    """Comma separated. Hosts whose pages may read the answers; without keys, also hosts by which it may be called."""
     gateway_requests_per_minute: Limit = None
     """Requests of one caller in a minute. A caller is a name of GATEWAY_API_KEYS; without keys, a peer's address."""
     gateway_characters_per_minute: Limit = None

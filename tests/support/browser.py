@@ -36,12 +36,12 @@ def required() -> bool:
 
 
 @contextlib.asynccontextmanager
-async def running_browser() -> AsyncIterator[Browser]:
-    """A headless Chromium with a new profile; it is closed when the context ends."""
+async def running_browser(*flags: str) -> AsyncIterator[Browser]:
+    """A headless Chromium with a new profile, started with more `flags`; it is closed when the context ends."""
     path = chromium()
     assert path is not None, ABSENT
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
+        browser = await playwright.chromium.launch(executable_path=path, headless=True, args=[*FLAGS, *flags])
         try:
             yield browser
         finally:

@@ -118,7 +118,7 @@ def private(host: str) -> bool:
 
 
 def _forwarded(headers: RequestHeaders) -> list[str]:
-    """The hosts of X-Forwarded-Host, set by a proxy. A page of another site needs a preflight to send this header."""
+    """The hosts of X-Forwarded-Host, set by a proxy. A page of another site would need a preflight that allows it."""
     return [part for value in headers.getlist("x-forwarded-host") for part in value.split(",")]
 
 

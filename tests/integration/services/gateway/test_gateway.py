@@ -271,6 +271,34 @@ async def test_pages_are_accepted_from_named_hosts_and_with_a_key(start: Start) 
     assert (await keyed("GET", "/api/node", None, behind))[0] == 401
 
 
+async def test_pages_of_named_hosts_may_read_answers_and_errors(start: Start) -> None:
+    """Preflights need no key and are not counted. A forwarded host, and the gateway's own, name no page."""
+    call = await start(GATEWAY_API_KEYS="one", GATEWAY_HOSTS="app.example", GATEWAY_REQUESTS_PER_MINUTE=3)
+    page = {"Origin": "https://app.example:8443", "Sec-Fetch-Site": "cross-site"}
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-api-key"}
+    url = f"{call.process.url}/api/convert-tts/"
+    async with aiohttp.ClientSession() as http:
+        for _ in range(5):
+            async with http.options(url, headers=page | asks) as answer:
+                assert (answer.status, await answer.read()) == (204, b"")
+                assert answer.headers["Access-Control-Allow-Origin"] == page["Origin"]
+                assert "X-API-Key" in answer.headers["Access-Control-Allow-Headers"]
+    own = call.process.url
+    for headers in ({"Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}, {"Origin": own}):
+        status, body, answered = await call("OPTIONS", "/api/convert-tts/", None, headers | asks)
+        assert (status, body["error"]["code"]) == (403, "forbidden")
+        assert not any(name.lower().startswith("access-control") for name in answered)
+    keyed = page | {"X-API-Key": "one"}
+    for headers, status in ((keyed, 200), (page, 401), (keyed, 200), (keyed, 200), (keyed, 429)):
+        answer_status, _, answered = await call("GET", "/api/voices", None, headers)
+        assert (answer_status, answered["Access-Control-Allow-Origin"]) == (status, page["Origin"])
+        assert answered["Vary"] == "Origin"
+    foreign = keyed | {"Origin": "https://evil.example"}
+    _, _, answered = await call("GET", "/api/node", None, foreign)
+    assert answered["Vary"] == "Origin" and "Access-Control-Allow-Origin" not in answered
+    assert (await call("OPTIONS", "/api/node", None, page))[0] == 405
+
+
 # ---- ids in paths
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from services.gateway.guards import Guard, framing_problem, probes_only
+from services.gateway.access.cross_origin import CrossOrigin
+from services.gateway.guards import CrossOriginAnswers, Guard, framing_problem, probes_only
 from services.gateway.http.held import HELD
 from services.gateway.http.refusals import Reason
 
@@ -84,3 +85,47 @@ async def test_spare_connections_serve_only_health_checks() -> None:
         assert sent[0]["status"] == 503
         assert {(b"connection", b"close"), (b"retry-after", b"1")} <= set(sent[0]["headers"])
         assert shape in sent[1]["body"]
+
+
+PREFLIGHT = {"origin": "https://app.example", "access_control_request_method": "POST"}
+
+
+async def answered(path: str, method: str = "OPTIONS", **headers: str) -> tuple[int, dict[bytes, bytes], bytes]:
+    """Status, headers and body of what the layer answers. The application behind it answers 299 to all it gets."""
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 299, "headers": [(b"x-own", b"1")]})
+        await send({"type": "http.response.body", "body": b"own"})
+
+    sent = Sent()
+    layer = CrossOriginAnswers(app, CrossOrigin(["app.example"], keys=True))
+    await layer(scope(path, **headers) | {"method": method}, nothing, sent)
+    return sent[0]["status"], dict(sent[0]["headers"]), sent[1]["body"]
+
+
+async def test_preflight_of_a_named_page_is_answered_under_the_api_alone() -> None:
+    status, headers, body = await answered("/api/audio/s/r", **PREFLIGHT)
+    assert (status, body, headers[b"access-control-allow-origin"]) == (204, b"", b"https://app.example")
+    for path in ("/console", "/healthz", "/metrics", "/openapi.json", "/", "/apis/x"):
+        status, headers, _ = await answered(path, **PREFLIGHT)
+        assert (status, headers) == (299, {b"x-own": b"1"}), path
+
+
+async def test_preflight_of_another_page_is_refused_with_the_name_of_the_setting() -> None:
+    for path, shape in (("/api/node", b'"retryable":false'), ("/v1/models", b'"type":"invalid_request_error"')):
+        status, headers, body = await answered(path, **PREFLIGHT | {"origin": "https://evil.example"})
+        assert (status, headers[b"vary"]) == (403, b"Origin")
+        assert not any(name.startswith(b"access-control") for name in headers)
+        assert b"GATEWAY_HOSTS" in body and shape in body
+
+
+async def test_other_requests_are_passed_on_and_their_answers_say_who_may_read_them() -> None:
+    for method, given, allowed in (
+        ("POST", {"origin": "https://app.example"}, b"https://app.example"),
+        ("OPTIONS", {"origin": "https://app.example"}, b"https://app.example"),
+        ("GET", {"origin": "https://evil.example"}, None),
+        ("GET", {}, None),
+    ):
+        status, headers, body = await answered("/v1/models", method, **given)
+        assert (status, body, headers[b"x-own"], headers[b"vary"]) == (299, b"own", b"1", b"Origin")
+        assert headers.get(b"access-control-allow-origin") == allowed
