@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from orastream.broker.access import Access, AccessNames
 from orastream.contract.errors import SettingsError
@@ -24,6 +26,13 @@ FORM = "write nats://[user:password@]host:port, without any of / ? # @ and comma
 NO_TLS = "the server does not offer TLS"
 NO_ANSWER = "no answer"
 """The problem when a try has taken too long."""
+_UNRESOLVED = re.compile(
+    r"name or service not known|name does not resolve|name resolution|no address associated|nodename nor servname"
+    r"|getaddrinfo failed",
+    re.IGNORECASE,
+)
+"""What the resolvers of glibc, musl, macOS and Windows say about the name of a host."""
+_REFUSED = re.compile(r"connect call failed|connection refused", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,25 @@ def check(url: str, field: str) -> None:
             begins = f"it begins with {', '.join(SCHEMES[:-1])} or {SCHEMES[-1]}"
             form = f"; {FORM}" if "@" in url else ""
             raise SettingsError(f"{field}: {shown(url)!r} is no NATS address; {begins}{form}")
+        if (problem := _problem(one)) is not None:
+            raise SettingsError(f"{field}: {shown(url)!r} is no NATS address: {problem}; {FORM}")
+
+
+def _problem(server: str) -> str | None:
+    """What is wrong in one server URL, without a part of it: a password that is not escaped may be anywhere in it."""
+    try:
+        parts = urlsplit(server if "://" in server else f"nats://{server}")
+        port = parts.port
+        (parts.hostname or "").encode("idna")  # as the resolver does, which refuses an empty or a long label
+    except ValueError:
+        return "its host or its port is not valid (a port is a number from 1 to 65535)"
+    if not parts.hostname or re.search(r"\s", parts.netloc):
+        return "it has no host" if not parts.hostname else "it has white space"
+    if port == 0:
+        return "its port is 0"
+    if parts.scheme in ("nats", "tls") and (parts.path.strip("/") or parts.query or parts.fragment):
+        return "it goes on after host:port"
+    return None
 
 
 def servers(url: str) -> list[str]:
@@ -80,6 +108,23 @@ def shown(url: str) -> str:
 def refuses(problem: str) -> bool:
     """Whether a server answered and did not accept this client's user."""
     return any(words in problem.lower() for words in _REFUSALS)
+
+
+def unresolved(problem: str) -> bool:
+    """Whether the name of a host has no address here, so that no server was asked."""
+    return _UNRESOLVED.search(problem) is not None
+
+
+def chosen(problems: Iterable[str]) -> str:
+    """Of the problems of one try with one or more servers: the one that says most about what to do.
+
+    What a server has answered comes before a host that is not known, and that before a server that is not there.
+    """
+    found = list(problems)
+    for says in (explains, unresolved, _REFUSED.search):
+        if (problem := next(filter(says, found), None)) is not None:
+            return problem
+    return NO_ANSWER
 
 
 def explains(problem: str) -> bool:
@@ -113,6 +158,11 @@ def unconnected(url: str, problem: str, origin: AddressOrigin = SETTINGS, access
                 f"add the public key of {names.nkey_seed} to the server's users, or set it to the seed of one of them"
             )
         return f"{server} refuses this client ({problem}); {todo}"
+    if unresolved(problem):
+        host = f"a host in {url}" if "," in url else f"the host of {url}"
+        return f"{host} is not known here ({problem}); correct {origin.address}, or the name service of this machine"
+    if _REFUSED.search(problem):
+        problem = "connection refused"
     remedy = origin.remedy
     if (secure(url) or access.secure) and not access.tls_handshake_first and _silent(problem):
         remedy += f"; if it runs and has handshake_first, set {names.handshake_first}"

@@ -38,10 +38,7 @@ log = logger.named(__name__)
 
 
 class Broker:
-    """One NATS connection. `async with Broker(url, name="synth") as broker` connects; leaving it flushes and closes.
-
-    Only for use in the thread of its event loop.
-    """
+    """One NATS connection, only for the thread of its event loop. `async with` opens it; its end flushes and closes."""
 
     def __init__(  # noqa: PLR0913 - options of the public interface, all with defaults, by keyword
         self,
@@ -49,7 +46,7 @@ class Broker:
         *,
         name: str,
         prefix: str = DEFAULT_PREFIX,
-        creds: Path | None = None,
+        creds: str | Path | None = None,
         access: Access | None = None,
         inbox_prefix: str = subjects.INBOX,
         connect_timeout_s: float | None = None,
@@ -57,14 +54,13 @@ class Broker:
     ) -> None:
         """`connect_timeout_s` limits the wait for NATS, in seconds (a client); None waits without limit (a service).
 
-        `prefix` gives the names of the node. `access` holds credentials and files for TLS; `creds` alone stands for
-        `Access(creds=creds)`. Raises ValueError for both, and for an invalid `prefix` or `inbox_prefix`. Entering
-        raises SettingsError for an invalid file or URL, and NodeUnavailable after `connect_timeout_s`. `origin` says
-        where `url` and `access` come from, for messages.
+        `access` holds credentials and files for TLS, `creds` alone the path of the credentials. `origin` says where
+        they and `url` come from, for messages. Raises ValueError for `creds` with `access`, and for an invalid `prefix`
+        or `inbox_prefix`. Entering raises SettingsError for an invalid file or URL, NodeUnavailable after the limit.
         """
         if creds is not None and access is not None:
             raise ValueError("creds: no effect with access; pass Access(creds=…) instead")
-        self._dialer = Dialer(url, access or Access(creds=creds), origin)
+        self._dialer = Dialer(url, access or Access(creds=Path(creds) if creds else None), origin)
         self.url = self._dialer.shown
         """The address without user and password, for messages."""
         self._name = name
@@ -80,6 +76,7 @@ class Broker:
         self._disconnect_hooks = Hooks()
         self._inboxes = Inboxes()
         self.reconnects = 0
+        self.entered = False  # whether `async with` has opened it: before that each call would wait in vain
         self.repairs = Repairs()
         self.missing = Hooks()
         """Called when an answer, or a missing one, suggests that a stream or a consumer does not exist any more."""
@@ -89,6 +86,7 @@ class Broker:
         await self._connect()
         self._inboxes.base = self._nc.new_inbox()
         await self.subscribe(f"{self._inboxes.base}.*", self._inboxes.on_message)
+        self.entered = True
         return self
 
     async def __aexit__(

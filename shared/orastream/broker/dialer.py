@@ -13,6 +13,9 @@ from orastream.broker.repairs import Repairs
 from orastream.contract.errors import SettingsError
 from orastream.tls import ClientTls
 
+MAX_NOTED = 32
+"""Maximum number of different problems that are kept of one try."""
+
 
 def check_settings(url: str, access: Access) -> None:
     """Raise SettingsError, with the names of settings, for what `Dialer.check` refuses.
@@ -35,7 +38,7 @@ class Dialer:
         self._creds = Credentials(access.creds, names.creds) if access.creds is not None else None
         self._nkey = NkeySeed(str(access.nkey_seed), names.nkey_seed) if access.nkey_seed is not None else None
         self._tls = ClientTls(access.tls_files(names))
-        self._noted = ""
+        self._noted: dict[str, None] = {}
         self._secure = address.secure(url) or access.secure
         self.shown = address.shown(url)
         """The address without user and password, for messages."""
@@ -59,7 +62,7 @@ class Dialer:
 
     def client(self, repairs: Repairs) -> DispatchingClient:
         """Return a client that is not connected yet."""
-        self._noted = ""
+        self._noted.clear()
         nkey = self._nkey.public_key if self._nkey is not None else None
         return DispatchingClient(repairs, secure=self._secure, tls=self._tls, nkey=nkey)
 
@@ -74,13 +77,14 @@ class Dialer:
         }
 
     def note(self, problem: str) -> None:
-        """Keep a problem of the client: with `wss://`, nats-py repeats a failed TLS handshake until the try is over."""
-        self._noted = problem
+        """Keep a problem of the client: nats-py asks the servers in turn, again and again, until the try is over."""
+        if len(self._noted) < MAX_NOTED:
+            self._noted[problem] = None
 
     def unconnected(self, problem: str) -> str:
         """Return why there is no connection, and after the last `; ` what to do."""
-        if problem == address.NO_ANSWER and address.explains(self._noted):
-            problem = self._noted
+        if problem == address.NO_ANSWER:
+            problem = address.chosen(self._noted)
         return address.unconnected(self.shown, problem, self._origin, self._access)
 
     def unusable(self, problem: str) -> str:

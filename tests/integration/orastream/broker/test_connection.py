@@ -15,7 +15,7 @@ from orastream.base import tasks
 from orastream.broker import Answer, Broker, ServiceConfig, single
 from orastream.broker.micro import CONFIRM_S
 from orastream.contract.errors import NodeUnavailable
-from tests.support.processes import until
+from tests.support.processes import free_port, until
 from tests.support.raw_nats import INFO
 from tests.support.tcp_server import serving
 
@@ -274,3 +274,16 @@ def test_closed_is_set_when_the_server_refuses_the_client_while_messages_are_pen
 
     for _ in range(3):
         uvloop.run(closed())  # as in services: it reports a closed connection at another time than asyncio's loop
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ("nowhere.invalid", r"^the host of nats://nowhere\.invalid:\d+ is not known here \(.+\); correct NATS_URL"),
+        ("127.0.0.1", r"^no NATS server answers at nats://127\.0\.0\.1:\d+ \(connection refused\); start it"),
+    ],
+)
+async def test_the_error_says_whether_the_host_is_unknown_or_no_server_is_there(host: str, message: str) -> None:
+    with pytest.raises(NodeUnavailable, match=message):
+        async with Broker(f"nats://{host}:{free_port()}", name="test", connect_timeout_s=1.5):
+            pass

@@ -90,6 +90,7 @@ def test_message_of_a_client_names_its_arguments_and_no_setting(problem: str) ->
         "user:secret@host",
         "user:secret@host:4222",
         "[::1]:4222",
+        "nats://nats.tts.svc.cluster.local.:4222",
         "a:1,b:2",
     ],
 )
@@ -110,3 +111,65 @@ def test_check_refuses_what_is_no_address_and_shows_no_password(url: str) -> Non
 
 def test_message_names_the_server_that_does_not_answer() -> None:
     assert "no NATS server answers at nats://host (no answer)" in address.unconnected("nats://host", "no answer")
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("nats://", "it has no host"),
+        ("nats://:4222", "it has no host"),
+        ("nats://a,tls://user:secret@", "it has no host"),
+        ("nats://a:99999", "its host or its port is not valid"),
+        ("a:nats", "its host or its port is not valid"),
+        ("nats://[::1", "its host or its port is not valid"),
+        ("nats://user:sec#ret@host", "its host or its port is not valid"),
+        ("nats://a..b", "its host or its port is not valid"),
+        (f"nats://{'a' * 64}", "its host or its port is not valid"),
+        ("nats://a:0", "its port is 0"),
+        ("nats://a b:4222", "it has white space"),
+        ("nats://a:4222/path", "it goes on after host:port"),
+        ("nats://a?tls=1", "it goes on after host:port"),
+    ],
+)
+def test_check_says_what_is_wrong_in_an_address_and_shows_no_password(url: str, problem: str) -> None:
+    with pytest.raises(SettingsError, match=f"is no NATS address: {problem}.*; write nats://") as caught:
+        address.check(url, "NATS_URL")
+    assert "sec" not in str(caught.value) and str(caught.value).startswith("NATS_URL: ")
+
+
+@pytest.mark.parametrize("url", ["nats://a:4222/", "ws://a:80/nats", "wss://a/nats?x=1"])
+def test_check_accepts_a_path_where_it_means_something(url: str) -> None:
+    address.check(url, "NATS_URL")
+
+
+REFUSED = "[Errno 111] Connect call failed ('127.0.0.1', 1)"
+UNKNOWN = "[Errno -2] Name or service not known"
+
+
+def test_the_message_distinguishes_an_unknown_host_from_a_server_that_is_not_there() -> None:
+    assert address.unconnected("nats://nowhere", UNKNOWN) == (
+        f"the host of nats://nowhere is not known here ({UNKNOWN}); "
+        "correct NATS_URL, or the name service of this machine"
+    )
+    assert address.unconnected("nats://a,nats://b", UNKNOWN).startswith("a host in nats://a,nats://b is not known here")
+    assert address.unconnected("nats://a", REFUSED) == (
+        "no NATS server answers at nats://a (connection refused); start it or set NATS_URL"
+    )
+
+
+@pytest.mark.parametrize(
+    ("problems", "chosen"),
+    [
+        ([], address.NO_ANSWER),
+        (["nats: empty response from server"], address.NO_ANSWER),
+        ([REFUSED], REFUSED),
+        ([REFUSED, UNKNOWN, REFUSED], UNKNOWN),
+        ([UNKNOWN, "nats: 'Authorization Violation'", REFUSED], "nats: 'Authorization Violation'"),
+        (
+            [REFUSED, "Cannot connect to host a:80 [getaddrinfo failed]"],
+            "Cannot connect to host a:80 [getaddrinfo failed]",
+        ),
+    ],
+)
+def test_of_several_problems_the_one_that_says_most_is_chosen(problems: list[str], chosen: str) -> None:
+    assert address.chosen(problems) == chosen
