@@ -61,9 +61,9 @@ class SpeechNode:
     ) -> None:
         """`session_id` names the conversation in the node's reports; without it, a random one.
 
-        `options` are the parameters of `Client`; NATS_URL, NATS_CREDS, NATS_NKEY_SEED, NATS_CA, NATS_CERT, NATS_KEY
-        and TTS_PREFIX count for those that are absent. With a `client`, which its owner opens and closes, they are not
-        read. Raises TypeError for an option that Client does not have, and for a `client` together with options;
+        `options` are the parameters of `Client`; for those that are absent the node's own variables count: NATS_URL,
+        NATS_CREDS and so on (`node_address.py`). With a `client`, which its owner opens and closes, they are not read.
+        Raises TypeError for an option that Client does not have, and for a `client` together with options;
         ValueError for a wrong `prefix`.
         """
         given = {name: value for name, value in options.items() if value is not None}
@@ -104,12 +104,19 @@ class SpeechNode:
         return NodeSpeech(self, text, options)
 
     def prewarm(self) -> None:
-        """Open the connection in the background. What goes wrong shows at the first use. Needs a running loop."""
+        """Open the connection in the background. What goes wrong shows at the first use.
+
+        Does nothing without a running event loop.
+        """
 
         async def opened() -> None:
             with contextlib.suppress(OrastreamError):
                 await self.open()
 
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
         self.background(opened())
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:

@@ -14,6 +14,7 @@ from orastream.client.complete_audio import SpeechFailed
 from orastream.contract.errors import NodeUnavailable, UtteranceEnded, WaitTimeout
 from orastream.contract.messages import Report
 from orastream.integrations.speech import NodeSpeech, SpeechNode, SpeechPart
+from tests.support.nats_accounts import AccountServer
 from tests.support.nats_server import NatsServer
 from tests.support.processes import Logs
 from tests.support.services import Stack
@@ -34,6 +35,12 @@ def node_logs() -> Logs:
 @pytest.fixture(scope="module")
 def shared_node(tmp_path_factory: pytest.TempPathFactory, node_logs: Logs) -> Iterator[Stack]:
     with speech_node(tmp_path_factory.mktemp("node"), node_logs) as stack:
+        yield stack
+
+
+@pytest.fixture
+def guarded_node(tmp_path: Path, node_logs: Logs) -> Iterator[Stack]:
+    with speech_node(tmp_path, node_logs, accounts=True) as stack:
         yield stack
 
 
@@ -196,6 +203,26 @@ def test_a_closed_loop_takes_its_connection_along(shared_node: Stack) -> None:
         return count
 
     assert asyncio.run(both()) and asyncio.run(both())
+
+
+async def test_a_caller_in_an_account_of_its_own_hears_through_the_gateway(
+    guarded_node: Stack, node_logs: Logs, logs: Logs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.update(node_logs)
+    assert isinstance(guarded_node.nats_server, AccountServer)
+    for name, value in guarded_node.nats_server.env("shop").items():
+        monkeypatch.setenv(name, value)
+    node = SpeechNode()
+    assert not await (await node.open()).reads.direct("TTS_AUDIO")
+    async with node.utterance("Hello there. ", **ENGLISH) as speech:
+        await speech.write("How are you?")
+        await speech.end(silence_s=10)
+        parts = await read(speech)
+    assert "".join(word.text for part in parts for word in part.words) == "Hello there. How are you?"
+    async with node.utterance(LONG, **ENGLISH) as speech:
+        await anext(aiter(speech))
+    assert (await outcome(node, speech)).status == "cancelled"
+    await node.aclose()
 
 
 async def test_a_client_of_the_callers_own_stays_open(shared_node: Stack) -> None:

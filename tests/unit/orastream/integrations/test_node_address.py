@@ -25,6 +25,16 @@ def test_the_variables_of_the_node_count_for_what_is_not_given() -> None:
     assert connection_options({}, {}) == {"url": URL}
 
 
+def test_a_caller_in_an_account_has_an_inbox_of_its_own() -> None:
+    environment = {"NATS_INBOX_PREFIX": "_INBOX.shop", "NATS_TLS_HANDSHAKE_FIRST": "true"}
+    assert connection_options({}, environment) == {
+        "url": URL,
+        "inbox_prefix": "_INBOX.shop",
+        "tls_handshake_first": True,
+    }
+    assert connection_options({}, {"NATS_TLS_HANDSHAKE_FIRST": "false"})["tls_handshake_first"] is False
+
+
 @pytest.mark.parametrize("given", [{"nkey_seed": "SU"}, {"creds": Path("/d")}])
 def test_one_given_user_replaces_both_variables(given: dict[str, object]) -> None:
     environment = {"NATS_CREDS": "/c", "NATS_NKEY_SEED": "SX"}
