@@ -79,7 +79,7 @@ test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its o
 	$(VENV_SOVITS)/bin/python -m pytest --confcutdir=tests/sovits tests/sovits $(ARGS)
 
 test-integrations: $(INTEGRATIONS) ## Check the plug-ins of LiveKit Agents and Pipecat, with the real packages, on a real node
-	$(VENV_INTEGRATIONS)/bin/python -m mypy shared/orastream/integrations/*.py
+	$(VENV_INTEGRATIONS)/bin/python -m mypy shared/orastream/integrations/*.py examples/*.py
 	$(VENV_INTEGRATIONS)/bin/python -m pytest tests/integrations $(ARGS)
 
 chaos: $(DEVELOPS) ## Disturb a node with faults that overlap, and judge it: SECONDS=60 SEED=(by the clock) NATS=1 (or 3) SESSIONS=20

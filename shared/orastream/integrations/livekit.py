@@ -133,7 +133,7 @@ class TTS(tts.TTS[Literal["metrics_collected", "error"]]):
 
     @property
     def session_id(self) -> str:
-        """The session in the node's reports: `orastream reports --session …`."""
+        """The session in the node's reports: `orastream watch SESSION` shows them."""
         return self._node.session_id
 
     def update_options(
