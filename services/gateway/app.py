@@ -26,6 +26,7 @@ from services.gateway.http.request_body import body_of
 from services.gateway.http.responses import Answer, Refused, error, internal, problem, result
 from services.gateway.http.tracing import answered, server_span
 from services.gateway.openai import routes, schema
+from services.gateway.openai.error_form import in_form_of
 from services.gateway.request_service import RequestService
 from services.gateway.routes import audio, captions, console, heard, openapi_live, voices
 from services.gateway.routes.events import Events
@@ -309,11 +310,12 @@ async def _answered(
         return internal()
 
 
-async def _no_such_route(_request: Request, exc: Exception) -> Response:
+async def _no_such_route(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     code = "not_found" if exc.status_code == 404 else "method_not_allowed" if exc.status_code == 405 else "refused"
-    answer = error(exc.status_code, code, exc.detail)
-    return _json(answer.status, answer.body, dict(exc.headers or {}))
+    headers = {name.lower(): value for name, value in (exc.headers or {}).items()}
+    answer = in_form_of(request.scope["path"], error(exc.status_code, code, exc.detail, headers=headers))
+    return _json(answer.status, answer.body, headers)
 
 
 def _json(status: int, body: codec.Map, headers: dict[str, str] | None = None) -> Response:

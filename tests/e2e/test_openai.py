@@ -128,6 +128,37 @@ async def test_error_names_the_wrong_field(api: openai.AsyncOpenAI, changes: dic
     assert refusal.value.type == "invalid_request_error"
 
 
+async def test_version_of_a_model_is_spoken(api: openai.AsyncOpenAI) -> None:
+    """OpenAI names its versions by dates; programs are configured with them."""
+    for model in ("gpt-4o-mini-tts-2025-12-15", "tts-1-1106"):
+        spoken = await api.audio.speech.create(model=model, voice="alloy", input="네", response_format="wav")
+        assert samples(spoken.content) == samples(await reference("네"))
+        assert (await api.models.retrieve(model)).id == model
+    with pytest.raises(openai.BadRequestError) as refusal:
+        await api.audio.speech.create(model="espeak-1106", voice="alloy", input="네")
+    assert refusal.value.param == "model"
+
+
+async def test_unknown_path_and_method_are_errors_of_openai(api: openai.AsyncOpenAI) -> None:
+    """A caller that asks for another part of the API reads the reason as its client shows it."""
+    with pytest.raises(openai.NotFoundError) as unknown:
+        await api.chat.completions.create(model="gpt-5", messages=[{"role": "user", "content": "a"}])
+    with pytest.raises(openai.APIStatusError) as wrong:
+        await api.get("/audio/speech", cast_to=object)
+    for refusal, status, code in ((unknown.value, 404, "not_found"), (wrong.value, 405, "method_not_allowed")):
+        assert (refusal.status_code, refusal.code, refusal.type) == (status, code, "invalid_request_error")
+        assert "POST /v1/audio/speech" in refusal.message
+    assert wrong.value.response.headers["allow"] == "POST"
+
+
+async def test_body_may_begin_with_a_byte_order_mark(scene: Scene) -> None:
+    speech = json.dumps({"model": "tts-1", "input": "네", "response_format": "wav"}).encode("utf-8-sig")
+    url = f"{scene.stack.only('gateway').url}/v1/audio/speech"
+    async with aiohttp.ClientSession() as http, http.post(url, data=speech) as answer:
+        assert answer.status == 200
+        assert samples(await answer.read()) == samples(await reference("네"))
+
+
 async def test_models_are_listed(api: openai.AsyncOpenAI) -> None:
     names = {model.id async for model in api.models.list()}
     assert "tts-1" in names

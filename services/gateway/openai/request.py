@@ -7,6 +7,7 @@ stream_format); errors are `{"error": {message, type, param, code}}`.
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,8 +20,11 @@ from orastream.contract.language import language_of
 from orastream.contract.messages import MAX_SPEED, MIN_SPEED
 from orastream.contract.surrogates import whole_characters
 
-MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts", "orastream")
-"""Models that mean the node's own engine. Any other model is the name of an engine."""
+_OPENAI_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+_SNAPSHOT = re.compile(r"-[0-9]{4}(-[0-9]{2}-[0-9]{2})?\Z")
+"""How OpenAI names the versions of a model: `tts-1-1106`, `gpt-4o-mini-tts-2025-12-15`."""
+MODELS = (*_OPENAI_MODELS, "orastream")
+"""Models that mean the node's own engine. Any other model is the name of an engine, except as `is_own_engine` says."""
 BUILT_IN_VOICES = frozenset(
     "alloy ash ballad coral echo fable onyx nova sage shimmer verse marin cedar default".split()
 )
@@ -66,7 +70,7 @@ def read_speech(body: bytes) -> SpeechRequest:
         "text": text,
         "format": fmt,
         "language": _string(value, "language", language_of(text)),
-        "engine": None if model in MODELS else model,
+        "engine": None if is_own_engine(model) else model,
         "voice": _voice(value),
         "speed": _speed(value),
         "pronunciations": value.get("pronunciations"),
@@ -74,6 +78,11 @@ def read_speech(body: bytes) -> SpeechRequest:
     if name == "pcm":
         fields["sampleRate"] = PCM_RATE_HZ
     return SpeechRequest(fields, MEDIA[name], "sse" if stream_format == "sse" else "audio")
+
+
+def is_own_engine(model: str) -> bool:
+    """Whether `model` means the node's own engine: one of MODELS, or a model of OpenAI with the date of a version."""
+    return model in MODELS or _SNAPSHOT.sub("", model) in _OPENAI_MODELS
 
 
 def _voice(value: Map) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
 import structlog
 from fastapi import FastAPI, Request, Response
@@ -30,9 +30,11 @@ from services.gateway.audio_stream import listen
 from services.gateway.http.openapi import secured
 from services.gateway.http.request_body import body_of
 from services.gateway.http.responses import RETRY_UNAVAILABLE_S, Refused
+from services.gateway.http.streaming import BrokenOff, LiveResponse
 from services.gateway.http.tracing import answered, server_span
 from services.gateway.openai import schema
-from services.gateway.openai.request import MODELS, SpeechRequest, delta_event, error_body, read_speech
+from services.gateway.openai.error_form import in_openai_form
+from services.gateway.openai.request import MODELS, SpeechRequest, delta_event, error_body, is_own_engine, read_speech
 from services.gateway.request_service import RequestService
 
 ROUTE, MODELS_ROUTE = "openai-speech", "openai-models"
@@ -74,26 +76,24 @@ def add_routes(app: FastAPI, request_service: RequestService, admission: CallerA
     @app.get("/v1/models", response_model=None, responses=schema.MODELS_LIST, openapi_extra=asks)
     async def models(request: Request) -> Response:
         """The models that `/v1/audio/speech` takes, in OpenAI's form."""
-        if (refused := await _refused(admission, request)) is not None:
-            response, outcome = refused
-            request_service.count(MODELS_ROUTE, outcome)
-            return response
-        request_service.count(MODELS_ROUTE, "found")
-        return _json(200, {"object": "list", "data": [_model(name) for name in await _model_names(request_service)]})
+
+        async def listed() -> tuple[Response, str]:
+            names = await _model_names(request_service)
+            return _json(200, {"object": "list", "data": [_model(name) for name in names]}), "found"
+
+        return await _of_models(request_service, admission, request, listed)
 
     @app.get("/v1/models/{model}", response_model=None, responses=schema.ONE_MODEL, openapi_extra=asks)
     async def model(model: str, request: Request) -> Response:
         """One model, in OpenAI's form."""
-        if (refused := await _refused(admission, request)) is not None:
-            response, outcome = refused
-            request_service.count(MODELS_ROUTE, outcome)
-            return response
-        if model not in await _model_names(request_service):
-            request_service.count(MODELS_ROUTE, "not_found")
+
+        async def found() -> tuple[Response, str]:
+            if is_own_engine(model) or model in await _model_names(request_service):
+                return _json(200, _model(model)), "found"
             text = f"there is no model {model!r}; see /v1/models"
-            return _json(404, error_body(404, text, code="model_not_found", param="model"))
-        request_service.count(MODELS_ROUTE, "found")
-        return _json(200, _model(model))
+            return _json(404, error_body(404, text, code="model_not_found", param="model")), "not_found"
+
+        return await _of_models(request_service, admission, request, found)
 
 
 async def _speech(
@@ -118,7 +118,7 @@ async def _speech(
         except BaseException:
             await messages.aclose()
             raise
-    except (OrastreamError, SpeechFailed, Refused, ClientDisconnect) as exc:
+    except Exception as exc:  # noqa: BLE001 - an error in one request must not end the gateway: it is logged and answered
         return _problem(exc)
     pieces = _plain(first, messages)
     if asked.stream_format == "sse":
@@ -128,7 +128,7 @@ async def _speech(
 
 def _streaming(pieces: AsyncIterator[bytes], asked: SpeechRequest) -> Response:
     media = "text/event-stream" if asked.stream_format == "sse" else asked.media_type
-    return StreamingResponse(pieces, media_type=media, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    return LiveResponse(pieces, media)
 
 
 async def _within(span: Span, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
@@ -140,10 +140,13 @@ async def _within(span: Span, pieces: AsyncGenerator[bytes, None]) -> AsyncGener
 
 
 async def _plain(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[bytes, None]:
-    """Yield the bytes of the file. A failure breaks the connection off: HTTP has no other way to show it."""
-    async with contextlib.aclosing(_chunks(first, messages)) as chunks:
-        async for chunk in chunks:
-            yield chunk.audio
+    """Yield the bytes of the file. Raises BrokenOff on a failure: HTTP has no other way to show it."""
+    try:
+        async with contextlib.aclosing(_chunks(first, messages)) as chunks:
+            async for chunk in chunks:
+                yield chunk.audio
+    except (SpeechFailed, OrastreamError) as exc:
+        raise BrokenOff(str(exc)) from exc
 
 
 async def _sse(first: AudioChunk | AudioEnd, messages: Messages, text: str) -> AsyncGenerator[bytes, None]:
@@ -153,6 +156,7 @@ async def _sse(first: AudioChunk | AudioEnd, messages: Messages, text: str) -> A
             async for chunk in chunks:
                 yield _event(delta_event(chunk, text))
     except (SpeechFailed, OrastreamError) as exc:
+        log.warning("speech broke off while it was streamed to its caller", error=str(exc))
         code = exc.error.code if isinstance(exc, SpeechFailed) else exc.code
         yield _event({"type": "error", **error_body(500, str(exc), code=code)})
         return
@@ -161,16 +165,12 @@ async def _sse(first: AudioChunk | AudioEnd, messages: Messages, text: str) -> A
 
 
 async def _chunks(first: AudioChunk | AudioEnd, messages: Messages) -> AsyncGenerator[AudioChunk, None]:
-    try:
-        async with contextlib.aclosing(messages):
-            if isinstance(first, AudioChunk):
-                yield first
-                async for message in messages:
-                    if isinstance(message, AudioChunk):
-                        yield message
-    except (SpeechFailed, OrastreamError) as exc:
-        log.warning("speech broke off while it was streamed to its caller", error=str(exc))
-        raise
+    async with contextlib.aclosing(messages):
+        if isinstance(first, AudioChunk):
+            yield first
+            async for message in messages:
+                if isinstance(message, AudioChunk):
+                    yield message
 
 
 def _event(value: Map) -> bytes:
@@ -195,26 +195,31 @@ def _problem(exc: Exception) -> tuple[Response, str]:
             body = error_body(503, "the node does not answer; try again", code="unavailable")
             return _json(503, body, {"Retry-After": str(RETRY_UNAVAILABLE_S)}), "unavailable"
         case Refused():
-            answer = exc.answer
-            text = answer.body["error"]["message"]
-            body = error_body(answer.status, text, code=answer.outcome)
-            return _json(answer.status, body, dict(answer.headers)), answer.outcome
+            answer = in_openai_form(exc.answer)
+            return _json(answer.status, answer.body, dict(answer.headers)), answer.outcome
         case ClientDisconnect():
             return _json(
                 400, error_body(400, "the connection ended before the end of the body", code="disconnected")
             ), "gone"
         case _:
-            log.error("a speech request met an error of ours", error=repr(exc))
+            log.error("a request under /v1 met an error of ours", exc_info=exc)
             return _json(500, error_body(500, "an error of the gateway; see its log", code="internal")), "internal"
 
 
-async def _refused(admission: CallerAdmission, request: Request) -> tuple[Response, str] | None:
-    """The answer to a request that is not admitted, and its outcome; None when it is admitted."""
+async def _of_models(
+    request_service: RequestService,
+    admission: CallerAdmission,
+    request: Request,
+    handler: Callable[[], Awaitable[tuple[Response, str]]],
+) -> Response:
+    """The answer of `handler` to a request that is admitted, else why it is not. Counts it."""
     try:
         visit = await admission.enter(request, Counted.EACH)
-    except Refused as exc:
-        return _problem(exc)
-    return (_denied(visit), visit.code) if isinstance(visit, Denied) else None
+        response, outcome = (_denied(visit), visit.code) if isinstance(visit, Denied) else await handler()
+    except Exception as exc:  # noqa: BLE001 - an error in one request must not end the gateway: it is logged and answered
+        response, outcome = _problem(exc)
+    request_service.count(MODELS_ROUTE, outcome)
+    return response
 
 
 def _denied(denied: Denied) -> Response:

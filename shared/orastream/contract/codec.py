@@ -35,6 +35,7 @@ def encoding_of(payload: bytes) -> Encoding:
 def decode(payload: bytes) -> Map:
     """Return the map in a payload. Drops keys that are not strings: no field of the contract has such a name.
 
+    A byte order mark before JSON is left out: editors write one that nobody sees (RFC 8259, 8.1, permits this).
     Refuses names of msgpack type bytes: without its `requestId` a cancel of one request would cancel all.
     Raises Undecodable, whose message says what to send instead and never contains the payload.
     """
@@ -50,12 +51,10 @@ def decode(payload: bytes) -> Map:
 
 def _parse(payload: bytes) -> object:
     try:
-        return _JSON.decode(payload.decode("utf-8"))
+        return _JSON.decode(payload.removeprefix(codecs.BOM_UTF8).decode("utf-8"))
     except UnicodeDecodeError as exc:
         raise Undecodable(f"is not UTF-8 at byte {exc.start}") from None
     except json.JSONDecodeError as exc:
-        if payload.startswith(codecs.BOM_UTF8):
-            raise Undecodable("begins with a byte order mark; send UTF-8 without one") from None
         raise Undecodable(f"is not JSON: {exc.msg} at character {exc.pos}") from None
     except RecursionError:
         raise Undecodable("is nested too deeply") from None

@@ -101,6 +101,7 @@ async def test_gateway_accepts_reports_cancels_and_counts_requests(start: Start,
     assert (stored.request.fire_and_forget, stored.stated_transport, stored.encoding) == (True, None, "json")
 
     assert await call.say(BODY, "/api/convert-tts") == (202, body)  # a duplicate, accepted without a redirect
+    assert await call.say(json.dumps(BODY).encode("utf-8-sig")) == (202, body)  # with a byte order mark
     status, body = await call.say(BODY | {"requestId": None, "use_websocket": False, "supersede": True})
     superseding = (await stored_request(js, "s1", body["requestId"])).request
     assert status == 202 and superseding is not None and superseding.supersede
@@ -113,7 +114,7 @@ async def test_gateway_accepts_reports_cancels_and_counts_requests(start: Start,
     status, body, _ = await call("GET", "/api/reports/s1/unknown")
     assert (status, body["error"]["code"]) == (404, "not_found")
 
-    assert await call.process.metric("orastream_gateway_requests_total", route="convert-tts", outcome="accepted") == 3
+    assert await call.process.metric("orastream_gateway_requests_total", route="convert-tts", outcome="accepted") == 4
     assert await call.process.metric("orastream_gateway_requests_total", route="reports", outcome="found") == 3
     assert await call.process.metric("orastream_gateway_requests_total", route="reports", outcome="not_found") == 1
     assert await call.process.metric("orastream_nats_connected") == 1

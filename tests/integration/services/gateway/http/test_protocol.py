@@ -300,3 +300,16 @@ async def test_other_doubtful_lengths_end_the_connection_too(head: bytes) -> Non
         peer = await server.connect(head + GET)
         answers = await peer.rest()
         assert answers.startswith(b"HTTP/1.1 400") and answers.count(b"HTTP/1.1") == 1
+        assert json.loads(answers.partition(b"\r\n\r\n")[2])["error"]["code"] == "invalid_request"
+
+
+@pytest.mark.parametrize("path", [b"/busy", b"/read"])
+async def test_chunks_that_are_no_chunks_end_the_connection_with_one_answer_at_most(path: bytes) -> None:
+    """`/busy` has begun its answer: a second one would be read as a part of it."""
+    async with gateway() as server:
+        peer = await server.connect(b"POST " + path + b" HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        if path == b"/busy":
+            async with asyncio.timeout(PATIENCE_S):
+                assert (await peer.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        peer.send(b"five\r\nabcde\r\n")
+        assert (await peer.rest()).count(b"HTTP/1.1 400") == (path == b"/read")

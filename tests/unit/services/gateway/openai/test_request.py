@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
 from orastream.contract.audio_messages import AudioChunk
 from orastream.contract.word_time import WordTime
-from services.gateway.openai.request import delta_event, error_body
+from services.gateway.openai.request import delta_event, error_body, is_own_engine, read_speech
 from services.gateway.openai.routes import MODELS_ROUTE, ROUTE
 from tests.support.monitoring import ROOT
 
@@ -38,6 +39,35 @@ def test_message_names_the_field_that_the_caller_used(ours: str, message: str) -
 @pytest.mark.parametrize(("ours", "theirs"), [("text", "input"), ("engine", "model"), ("speed", "speed"), (None, None)])
 def test_param_names_the_field_that_the_caller_used(ours: str | None, theirs: str | None) -> None:
     assert error_body(400, "no", code="invalid_request", param=ours)["error"]["param"] == theirs
+
+
+@pytest.mark.parametrize(
+    ("model", "own"),
+    [
+        ("tts-1", True),
+        ("orastream", True),
+        ("tts-1-1106", True),
+        ("tts-1-hd-1106", True),
+        ("gpt-4o-mini-tts-2025-12-15", True),
+        ("gpt-4o-mini-tts-2031-01-02", True),
+        ("espeak", False),
+        ("espeak-1106", False),
+        ("orastream-1106", False),
+        ("tts-1-", False),
+        ("tts-1-11", False),
+        ("tts-1-2025-12", False),
+        ("tts-1-1106-1106", False),
+        ("tts-1-1106\n", False),
+        ("tts-1-\u0661\u0661\u0660\u0666", False),
+        ("my-tts-1-1106", False),
+        ("1106", False),
+    ],
+)
+def test_model_with_the_date_of_a_version_is_the_model(model: str, own: bool) -> None:
+    """The date is any, so that a version that OpenAI will name later is served as well."""
+    assert is_own_engine(model) is own
+    asked = read_speech(json.dumps({"model": model, "input": "a"}).encode())
+    assert asked.fields["engine"] == (None if own else model)
 
 
 def test_metrics_page_names_every_counted_route() -> None:
