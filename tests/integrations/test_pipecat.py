@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import runpy
 import time
+import wave
+from pathlib import Path
 
 import pytest
 from pipecat.frames.frames import (
@@ -32,8 +35,9 @@ from orastream.contract.messages import Report
 from orastream.integrations.pipecat import OrastreamTTSService
 from orastream.integrations.pipecat_frames import CATEGORIES
 from tests.integrations.pipecat_talk import Loudspeaker, talk
+from tests.support.processes import free_port
 from tests.support.scenes import reference
-from tests.support.services import Stack
+from tests.support.services import REPOSITORY, Stack
 
 pytestmark = [
     pytest.mark.integrations,
@@ -172,6 +176,34 @@ async def test_an_unknown_voice_is_an_error_until_the_settings_change(client: Cl
         assert it.audio(context) != b"" and len(it.errors) == 1
 
 
+async def test_a_node_that_is_away_and_a_text_that_is_too_long_are_errors_of_one_reply(
+    client: Client, node: Stack
+) -> None:
+    away = OrastreamTTSService(url=f"nats://127.0.0.1:{free_port()}", connection={"connect_timeout_s": 0.2})
+    async with talk(away, RATE) as it:
+        await it.say("안녕하세요.")
+        error = (await it.until_errors())[0]
+        assert error.error.startswith("internal: ") and error.category is ErrorCategory.CONNECTIVITY
+        assert away.is_usable
+    short = OrastreamTTSService(url=node.nats_server.url, connection={"max_text_chars": 10})
+    async with talk(short, RATE) as it:
+        await it.say("이 글은 열 글자보다 깁니다.")
+        error = (await it.until_errors())[0]
+        assert error.error.startswith("invalid_request: text: ") and error.category is ErrorCategory.APPLICATION
+        assert it.audio(await it.say("하나 둘 셋 ", "넷 다섯.")) != b""
+    assert [report.characters for report in await final(client, short, 2)] == [7, 5]
+
+
+async def test_a_field_that_does_not_exist_is_named(client: Client) -> None:
+    tts = OrastreamTTSService(client=client, settings=Settings(extra={"ttl_secs": 3}))
+    async with talk(tts, RATE) as it:
+        await it.say("안녕하세요.")
+        error = (await it.until_errors())[0]
+    assert error.error.startswith("invalid_request: ") and "'ttl_secs'; did you mean 'ttl_seconds'" in error.error
+    with pytest.raises(TypeError, match="leave out url"):
+        OrastreamTTSService(client=client, url="nats://127.0.0.1")
+
+
 async def test_settings_that_change_in_a_turn_are_those_of_the_text_after_it(client: Client) -> None:
     tts = OrastreamTTSService(client=client)
     async with talk(tts, RATE) as it:
@@ -227,3 +259,13 @@ async def test_the_connection_of_its_own_survives_a_restart_of_nats(
     assert it.words(first) == ["처음입니다."] and " ".join(it.words(second)) == "다시 말합니다."
     assert it.audio(second) != b"" and it.errors == []
     assert it.of(TTSAudioRawFrame)[0].sample_rate == 8_000
+
+
+async def test_the_example_speaks_into_a_file_without_keys(
+    node: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NATS_URL", node.nats_server.url)
+    example = runpy.run_path(str(REPOSITORY / "examples" / "pipecat_agent.py"))
+    await example["speak_into"](str(tmp_path / "hello.wav"), "안녕하세요.")
+    with wave.open(str(tmp_path / "hello.wav")) as file:
+        assert file.getframerate() == 24_000 and 0.5 < file.getnframes() / 24_000 < 3

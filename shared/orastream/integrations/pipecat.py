@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,17 +75,20 @@ class OrastreamTTSService(TTSService):
         self,
         *,
         url: str | None = None,
+        connection: Mapping[str, Any] | None = None,
         client: Client | None = None,
         session_id: str | None = None,
         phone_id: str | None = None,
         settings: OrastreamTTSSettings | None = None,
         **options: Any,
     ) -> None:
-        """`url` and the other parameters of the connection come from NATS_URL and its siblings where they are absent.
+        """`connection` are further parameters of `Client`, such as `nkey_seed`. Those that are absent, and `url`, come
+        from NATS_URL and its siblings. With `client`, which its owner opens and closes, several conversations of a
+        process share a connection.
 
-        With `client`, which its owner opens and closes, several conversations of a process share a connection.
-        `session_id` names the conversation in the node's reports. `options` are those of `TTSService`, such as
-        `sample_rate` (else the pipeline's). Raises TypeError for `url` together with `client`.
+        `session_id` and `phone_id` name the conversation in the node's reports. `options` are those of `TTSService`,
+        such as `sample_rate` (else the pipeline's). Raises TypeError for a parameter that Client does not have, and for
+        `client` together with `url` or `connection`; ValueError for a wrong `prefix`.
         """
         stored = self.Settings(model=None, voice=None, language=None, speed=None, engine=None)
         if settings is not None:
@@ -96,8 +99,11 @@ class OrastreamTTSService(TTSService):
             "stop_frame_timeout_s": SILENCE_S + 5,  # contexts are ended here, after SILENCE_S at the latest
         }
         super().__init__(push_text_frames=False, push_start_frame=True, settings=stored, **{**defaults, **options})
-        self._node = SpeechNode(session_id=session_id, phone_id=phone_id, client=client, url=url)
-        self._max_text_chars = client.max_text_chars if client is not None else DEFAULT_MAX_TEXT_CHARS
+        given = {"url": url, **(connection or {})}
+        self._node = SpeechNode(session_id=session_id, phone_id=phone_id, client=client, **given)
+        self._max_text_chars: int = (
+            client.max_text_chars if client is not None else given.get("max_text_chars", DEFAULT_MAX_TEXT_CHARS)
+        )
         self._turns: dict[str, SpokenTurn] = {}
         self._speaking: set[asyncio.Task[Any]] = set()
         self._order = asyncio.Lock()
