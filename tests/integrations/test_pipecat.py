@@ -162,7 +162,8 @@ async def test_the_context_of_the_llm_has_what_was_heard_before_an_interruption(
 
 
 async def test_an_unknown_voice_is_an_error_until_the_settings_change(client: Client) -> None:
-    tts = OrastreamTTSService(client=client, settings=Settings(voice="vioce"))
+    settings = Settings(voice="vioce", pronunciations={"안녕하세요": "반갑습니다"})
+    tts = OrastreamTTSService(client=client, settings=settings)
     async with talk(tts, RATE) as it:
         await it.begin("안녕하세요.")
         await it.send(LLMFullResponseEndFrame())
@@ -171,9 +172,9 @@ async def test_an_unknown_voice_is_an_error_until_the_settings_change(client: Cl
         assert error.category is ErrorCategory.INVALID_REQUEST and error.processor is tts
         await it.stopped(1)
         assert not tts.is_usable and it.audio() == b""
-        await it.send(TTSUpdateSettingsFrame(delta=Settings(voice="ko")))
+        await it.send(TTSUpdateSettingsFrame(delta=Settings(voice=None)))
         context = await it.say("안녕하세요.")
-        assert it.audio(context) != b"" and len(it.errors) == 1
+        assert len(it.errors) == 1 and it.audio(context) == (await reference("반갑습니다."))[WAV_HEADER:]
 
 
 async def test_a_node_that_is_away_and_a_text_that_is_too_long_are_errors_of_one_reply(
@@ -231,6 +232,18 @@ async def test_sentences_are_requests_when_pipecat_cuts_the_text(client: Client)
         context = await it.say(*TOKENS)
     assert " ".join(it.words(context)) == TEXT
     assert [report.characters for report in await final(client, tts, 3)] == [6, 13, 10]
+
+
+async def test_the_node_waits_while_the_llm_does(client: Client) -> None:
+    """The service writes empty pieces: without them the request would end as `text_stalled` after 4 s."""
+    tts = OrastreamTTSService(client=client, settings=Settings(extra={"idle_seconds": 4}))
+    async with talk(tts, RATE) as it:
+        await it.begin("잠시만 ", "기다려 주세요. ")
+        await asyncio.sleep(5)
+        await it.send(LLMTextFrame("찾았습니다."), LLMFullResponseEndFrame())
+        context = await it.stopped(1)
+    assert it.audio(context) == (await reference("잠시만 기다려 주세요. 찾았습니다."))[WAV_HEADER:]
+    assert [report.status for report in await final(client, tts)] == ["delivered"]
 
 
 async def test_texts_outside_of_a_turn_and_the_end_of_a_pipeline_end_what_is_written(client: Client) -> None:

@@ -56,6 +56,8 @@ class OrastreamTTSSettings(TTSSettings):
     """0.5 to 2.0; None: 1.0."""
     engine: str | None | NotGiven = field(default_factory=lambda: NOT_GIVEN)
     """The engine that must speak; None: that of the node."""
+    pronunciations: Mapping[str, str] | None | NotGiven = field(default_factory=lambda: NOT_GIVEN)
+    """How to say words: word → reading, before those of the node's lexicon."""
 
 
 class OrastreamTTSService(TTSService):
@@ -90,7 +92,7 @@ class OrastreamTTSService(TTSService):
         such as `sample_rate` (else the pipeline's). Raises TypeError for a parameter that Client does not have, and for
         `client` together with `url` or `connection`; ValueError for a wrong `prefix`.
         """
-        stored = self.Settings(model=None, voice=None, language=None, speed=None, engine=None)
+        stored = self.Settings(model=None, voice=None, language=None, speed=None, engine=None, pronunciations=None)
         if settings is not None:
             stored.apply_update(settings)
         defaults: dict[str, Any] = {
@@ -171,9 +173,9 @@ class OrastreamTTSService(TTSService):
 
     def _fields(self) -> dict[str, Any]:
         """The fields of a request that the settings decide."""
-        now = self._settings
-        fields = {"voice": now.voice, "language": now.language, "engine": now.engine, "speed": now.speed}
-        return {name: value for name, value in fields.items() if value is not None} | now.extra
+        given = {name: value for name, value in self._settings.given_fields().items() if value is not None}
+        given.pop("model", None)  # every service has it; the node's is the engine
+        return given
 
     async def flush_audio(self, context_id: str | None = None) -> None:
         """The text of a context is complete."""
