@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from orastream.base.version import VERSION
 from orastream.contract import codec
-from orastream.contract.errors import OrastreamError
+from orastream.contract.errors import InvalidRequest, OrastreamError
 from orastream.contract.messages import Cancel
 from orastream.service.metrics import CONTENT_TYPE, Metrics
 from services.gateway.access.admission import CallerAdmission, Counted, Visit
@@ -25,6 +25,8 @@ from services.gateway.http.raw_ids import ids_of
 from services.gateway.http.request_body import body_of
 from services.gateway.http.responses import Answer, Refused, error, internal, problem, result
 from services.gateway.http.tracing import answered, server_span
+from services.gateway.legacy import old_caller
+from services.gateway.legacy import schema as legacy_schema
 from services.gateway.openai import routes, schema
 from services.gateway.openai.error_form import in_form_of
 from services.gateway.request_service import RequestService
@@ -38,7 +40,7 @@ Handler = Callable[[Request], Awaitable[Answer | Response]]
 log = structlog.get_logger()
 
 
-def application(
+def application(  # noqa: PLR0913 - what the service wires
     request_service: RequestService,
     admission: CallerAdmission,
     node: NodeView,
@@ -46,8 +48,12 @@ def application(
     *,
     metrics: Metrics,
     lacking: Callable[[], Awaitable[str | None]],
+    legacy: bool,
 ) -> FastAPI:
-    """The HTTP application over `request_service`. `lacking` returns why the service cannot work now, or None."""
+    """The HTTP application over `request_service`. `lacking` returns why the service cannot work now, or None.
+
+    With `legacy`, `/api/convert-tts/` serves callers of the Django TTS server.
+    """
     app = FastAPI(
         title="orastream gateway",
         version=VERSION,
@@ -66,7 +72,7 @@ def application(
         },
         exception_handlers={HTTPException: _no_such_route},
     )
-    api = Api(request_service, node)
+    api = Api(request_service, node, legacy=legacy)
     asks = openapi.secured(admission.asks)
 
     def add(
@@ -95,9 +101,9 @@ def application(
         "convert-tts",
         api.convert,
         counted=Counted.SPEECH,
-        status_code=202,
-        responses=openapi.CONVERT,
-        openapi_extra=openapi.CONVERT_BODY,
+        status_code=200 if legacy else 202,
+        responses=legacy_schema.CONVERT if legacy else openapi.CONVERT,
+        openapi_extra=legacy_schema.CONVERT_BODY if legacy else openapi.CONVERT_BODY,
     )
     # Before the report, whose catch-all path has it, too.
     add(
@@ -194,8 +200,9 @@ def application(
 class Api:
     """Handlers of the routes under `/api/`. `_endpoint` turns their exceptions into answers."""
 
-    def __init__(self, request_service: RequestService, node: NodeView) -> None:
+    def __init__(self, request_service: RequestService, node: NodeView, *, legacy: bool) -> None:
         self._request_service = request_service
+        self._legacy = legacy
         self._node = node
         self._request_events = RequestEvents(request_service)
 
@@ -205,11 +212,18 @@ class Api:
         With fire and forget (default: DEFAULT_FIRE_AND_FORGET) the answer comes once the request is stored.
         Otherwise the answer is the final report.
         """
-        fields = codec.decode(await body_of(request))
+        body, content_type = await body_of(request), request.headers.get("content-type", "")
+        fields = old_caller.read_fields(body, content_type, legacy=self._legacy)
         visit: Visit = request.state.visit
         await visit.speaks(fields.get("text"))
         caller = visit.caller.usage_name
-        return result(await self._request_service.speak(fields, trace=request.state.span, caller=caller))
+        try:
+            answer = result(await self._request_service.speak(fields, trace=request.state.span, caller=caller))
+        except InvalidRequest as exc:
+            if self._legacy:
+                raise
+            raise old_caller.with_remedy(exc, fields) from None
+        return old_caller.old_answer(answer) if self._legacy else answer
 
     async def report(self, request: Request) -> Answer:
         """The last report of a request, also while the request is in progress."""

@@ -65,6 +65,7 @@ def serve(settings: GatewaySettings) -> lifecycle.Serve:
             Events(process.js, request_service, max_text_chars=settings.tts_max_text_chars),
             metrics=process.metrics,
             lacking=process.lacking,
+            legacy=settings.gateway_legacy,
         )
         pages = CrossOrigin(settings.hosts, keys=bool(settings.api_keys))
         guarded = Guard(CrossOriginAnswers(app, pages), refusals.count)

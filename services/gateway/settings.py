@@ -34,6 +34,8 @@ class GatewaySettings(NodeSettings):
     """Characters that one caller may have spoken in a minute."""
     gateway_concurrent: Limit = None
     """Requests of one caller that are in progress at the same time."""
+    gateway_legacy: bool = False
+    """Whether `/api/convert-tts/` takes what callers of the Django TTS server send, and answers 200 where it did."""
     gateway_connections_per_address: Limit = 2048
     """Connections from one address; never more than half of what the process can have, except with None (`off`)."""
     default_fire_and_forget: bool = True
