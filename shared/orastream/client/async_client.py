@@ -7,20 +7,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, overload
+from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
 from orastream import traces
 from orastream.broker import Broker
-from orastream.client import progress, publishing, voices, watch
+from orastream.client import django_settings, progress, publishing, voices, watch
 from orastream.client.acceptance import Acceptance
 from orastream.client.cancelling import DEFAULT_CUT_S, CutWatch, store_cancel
+from orastream.client.client_connection import ClientConnection
 from orastream.client.connection_options import CONNECT_TIMEOUT_S, NAME, access_of, broker_of
-from orastream.client.load_watch import LoadWatch
-from orastream.client.options import to_wire
+from orastream.client.loop_connections import LoopConnections
+from orastream.client.options import SayOptions, UtteranceOptions, to_wire
 from orastream.client.reads import Reads
 from orastream.client.superseding import store_superseding
 from orastream.client.text_stream import TextStream
@@ -34,6 +35,8 @@ from orastream.contract.heard import Heard
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, Transport, parse_request
 from orastream.contract.names import DEFAULT_PREFIX, Names
 from orastream.jetstream.api import JetStream
+
+T = TypeVar("T")
 
 DEFAULT_WAIT_S = 60.0
 MAX_HEADER_BYTES = 1152 + traces.MAX_BYTES
@@ -54,7 +57,7 @@ class Client:
         url: str | Broker = "nats://127.0.0.1:4222",
         *,
         prefix: str | None = None,
-        creds: Path | None = None,
+        creds: str | Path | None = None,
         nkey_seed: str | Path | None = None,
         ca: str | Path | None = None,
         cert: str | Path | None = None,
@@ -84,37 +87,57 @@ class Client:
         its own.
         """
         access = access_of(creds, nkey_seed, ca, cert, key, tls_handshake_first)
-        self._owns_broker = isinstance(url, str)
-        self._broker = broker_of(url, access, prefix or DEFAULT_PREFIX, inbox_prefix, name, connect_timeout_s)
-        self._names = Names(prefix) if prefix is not None else self._broker.names
-        self._is_open = not self._owns_broker
-        self._reads = Reads(JetStream(self._broker, self._names), max_text_chars=max_text_chars)
-        self._load_watch = LoadWatch(self._broker, self._names.load, max_backlog_s)
+        broker = broker_of(url, access, prefix or DEFAULT_PREFIX, inbox_prefix, name, connect_timeout_s)
+        self._names = Names(prefix) if prefix is not None else broker.names
+        self._own = ClientConnection(
+            broker,
+            self._names,
+            owns_broker=isinstance(url, str),
+            max_text_chars=max_text_chars,
+            max_backlog_s=max_backlog_s,
+        )
+        self._loops: LoopConnections | None = None
         self._fire_and_forget = fire_and_forget
         self._transport = transport
         self.max_text_chars = max_text_chars
         """Maximum length of a text, in characters."""
 
+    @classmethod
+    def from_django(cls) -> Self:
+        """A client for async views: configured as `BlockingClient.from_django`, connected at its first call.
+
+        Make one for the process, in any module. It has one connection for each event loop that calls it, and closes it
+        when that loop ends. `async with` is not needed; it closes the connection of this loop. After a failed attempt
+        calls raise NodeUnavailable at once for 1 s. Thread-safe. Raises SettingsError that names the invalid setting.
+        """
+        options: Any = django_settings.client_options()
+        client = cls(**options)
+        client._loops = LoopConnections(lambda: cls(**options)._own)
+        return client
+
     async def __aenter__(self) -> Self:
-        async with contextlib.AsyncExitStack() as stack:
-            if self._owns_broker:
-                await stack.enter_async_context(self._broker)
-            await self._load_watch.open()
-            stack.pop_all()
-        self._is_open = True
+        if self._loops is None:
+            await self._own.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._load_watch.close()
-        if self._owns_broker:
-            await self._broker.__aexit__(kind, exc, trace)
+        await (self._own if self._loops is None else self._loops).close()
+
+    async def _ready(self) -> None:
+        """Connect, if this client does that by itself."""
+        if self._loops is not None:
+            await self._loops.get()
+
+    @property
+    def _connection(self) -> ClientConnection:
+        return self._own if self._loops is None else self._loops.here
 
     @property
     def broker(self) -> Broker:
         """The NATS connection."""
-        return self._broker
+        return self._connection.broker
 
     @property
     def names(self) -> Names:
@@ -129,29 +152,58 @@ class Client:
     @property
     def reads(self) -> Reads:
         """The reads of reports and audio over the open connection. Raises RuntimeError before `async with`."""
-        if not self._is_open:
-            raise RuntimeError("the client is not open: use `async with Client(…) as client`")
-        return self._reads
+        return self._connection.reads
 
     # ---- asking for speech
 
-    async def say(  # noqa: PLR0913 - options of the public interface, all with defaults, by keyword
+    @overload
+    async def say(
         self,
         text: str,
         *,
         session_id: str,
         phone_id: str,
-        request_id: str | None = None,
-        use_websocket: bool | None = None,
-        transport: Transport | None = None,
+        fire_and_forget: Literal[False],
+        wait_s: float = ...,
+        **options: Unpack[SayOptions],
+    ) -> Report: ...
+    @overload
+    async def say(
+        self,
+        text: str,
+        *,
+        session_id: str,
+        phone_id: str,
+        fire_and_forget: Literal[True],
+        wait_s: float = ...,
+        **options: Unpack[SayOptions],
+    ) -> Acceptance: ...
+    @overload
+    async def say(
+        self,
+        text: str,
+        *,
+        session_id: str,
+        phone_id: str,
+        fire_and_forget: bool | None = ...,
+        wait_s: float = ...,
+        **options: Unpack[SayOptions],
+    ) -> Acceptance | Report: ...
+    async def say(
+        self,
+        text: str,
+        *,
+        session_id: str,
+        phone_id: str,
         fire_and_forget: bool | None = None,
         wait_s: float = DEFAULT_WAIT_S,
-        **options: object,
+        **options: Unpack[SayOptions],
     ) -> Acceptance | Report:
         """Have a text spoken to a phone. Returns the Acceptance or the final Report.
 
         Fire and forget: returns once the node has stored the request. Otherwise: waits up to `wait_s` seconds for the
-        final report and returns it, whatever its status. `options` are the other fields of a request (`voice`, `speed`,
+        final report and returns it, whatever its status. Without `fire_and_forget` the client's own decides, so for
+        type checkers the result is either of both. `options` are the other fields of a request (`voice`, `speed`,
         `ttl_seconds`…), in Python or wire spelling (`ttlSeconds`); another name raises TypeError. `supersede=True`
         cancels all that the session asked before. If the session is full, it cancels first, and tries again for 3 s.
 
@@ -159,17 +211,14 @@ class Client:
         Cancel-safe: a stored request is spoken even if this call is cancelled. If the process uses OpenTelemetry, the
         call is a child span of the current span, and the request carries its trace context.
         """
-        given = ["text", "session_id", "phone_id"] + (["request_id"] if request_id is not None else [])
         fields: Map = {
             "text": text,
             "sessionId": session_id,
             "phoneId": phone_id,
-            "requestId": request_id,
-            "use_websocket": use_websocket,
-            "transport": transport,
             "fire_and_forget": fire_and_forget,
-            **to_wire("say", options, given=given),
+            **to_wire("say", options, given=("text", "session_id", "phone_id", "fire_and_forget")),
         }
+        request_id = options.get("request_id") or options.get("requestId")
         with traces.begin("say", kind="client", attributes=traces.identity(session_id, request_id)) as span:
             acceptance, waits = await self.submit(fields, trace=span)
             span.set(traces.identity(session_id, acceptance.request_id, acceptance.request_seq))
@@ -179,16 +228,29 @@ class Client:
             traces.record(span, report)
             return report
 
-    def utterance(self, *, session_id: str, phone_id: str, text: str = "", **options: object) -> TextStream:
+    def utterance(
+        self,
+        *,
+        session_id: str,
+        phone_id: str,
+        text: str = "",
+        fire_and_forget: bool | None = None,
+        **options: Unpack[UtteranceOptions],
+    ) -> TextStream:
         """A request whose text is still being written: `async with … as u: await u.write(token)`.
 
         `text` is the beginning of the text. `options` are those of `say`, and `idle_seconds` (default 10): after so
         many seconds without a token, the node speaks what it has, and the request fails with `text_stalled`.
         See `TextStream`. Raises TypeError for an unknown option.
         """
-        given = ("text", "session_id", "phone_id", "text_stream")
-        more = to_wire("utterance", options, given=given)
-        fields: Map = {"text": text, "sessionId": session_id, "phoneId": phone_id, **more}
+        given = ("text", "session_id", "phone_id", "fire_and_forget", "text_stream")
+        fields: Map = {
+            "text": text,
+            "sessionId": session_id,
+            "phoneId": phone_id,
+            "fire_and_forget": fire_and_forget,
+            **to_wire("utterance", options, given=given),
+        }
         return TextStream(self, fields, self.max_text_chars)
 
     async def submit(
@@ -209,6 +271,7 @@ class Client:
 
         Raises InvalidRequest, Overloaded, NodeUnavailable.
         """
+        await self._ready()
         js, request = self._js, parse_request(fields, max_text_chars=self.max_text_chars, names=self._names)
         body = request.to_map()
         forget = self._fire_and_forget if request.fire_and_forget is None else request.fire_and_forget
@@ -220,9 +283,10 @@ class Client:
         session, token = subjects.tokens(request.session_id, request_id)
         parse_request(body, session=session, max_text_chars=self.max_text_chars, names=self._names)
         data = codec.encode(body, encoding)
-        if len(data) > self._broker.max_payload - MAX_HEADER_BYTES:
+        if len(data) > self.broker.max_payload - MAX_HEADER_BYTES:
             raise InvalidRequest("text", f"the request has {len(data)} bytes, more than NATS accepts; split the text")
-        counted = self._load_watch.check()
+        load_watch = self._connection.load_watch
+        counted = load_watch.check()
         subject = self._names.ingest_subject(account, session) if account else self._names.request(session)
         message_id = publishing.message_id(session, token)
         about = traces.messaging("publish", "send", subject, self._names.request("{session}"))
@@ -236,16 +300,17 @@ class Client:
                 else:
                     ack = await store()
             except Overloaded:
-                self._load_watch.undo(counted)
+                load_watch.undo(counted)
                 raise
             except PublishRefused as exc:
-                self._load_watch.undo(counted)
+                load_watch.undo(counted)
                 raise publishing.refusal("the request", request.session_id, exc) from exc
             span.set({"orastream.request_seq": ack.sequence, "orastream.duplicate": ack.duplicate})
         return Acceptance(request_id, request.session_id, ack.sequence, ack.duplicate), not forget
 
     async def wait(self, session_id: str, request_id: str, wait_s: float = DEFAULT_WAIT_S) -> Report:
         """Wait for a request's final report and return it. Raises WaitTimeout after `wait_s` s, NodeUnavailable."""
+        await self._ready()
         try:
             async with asyncio.timeout(wait_s):
                 return await watch.outcome(self.reads, session_id, request_id)
@@ -276,6 +341,7 @@ class Client:
         HeardUnreadable: the cancel is stored, but what was heard cannot be read), ValueError for a bad `timeout_s`.
         Cancel-safe: the cancel may be stored.
         """
+        await self._ready()
         if wait:
             return (await CutWatch(self.reads, session_id, request_id, timeout_s=timeout_s).run()).heard
         return await store_cancel(self._js, session_id, request_id)
@@ -285,6 +351,7 @@ class Client:
 
         Raises InvalidRequest, NodeUnavailable (also if this user may not read it).
         """
+        await self._ready()
         return await self.reads.heard(*subjects.tokens(session_id, request_id))
 
     # ---- following
@@ -294,6 +361,7 @@ class Client:
 
         Raises InvalidRequest, NodeUnavailable.
         """
+        await self._ready()
         return await self.reads.report(*subjects.tokens(session_id, request_id))
 
     def reports(self, session_id: str | None = None, *, history: bool = False) -> AsyncGenerator[Report, None]:
@@ -301,7 +369,7 @@ class Client:
 
         Endless: leave the loop to end it.
         """
-        return watch.reports(self.reads, session_id, history=history)
+        return self._following(lambda: watch.reports(self.reads, session_id, history=history))
 
     def progress(
         self, session_id: str, request_id: str, *, wait_s: float = DEFAULT_WAIT_S
@@ -316,10 +384,11 @@ class Client:
         Raises InvalidRequest, NodeUnavailable, and WaitTimeout if neither a report nor progress comes for `wait_s`
         seconds before the final report.
         """
-        return progress.follow(self.reads, session_id, request_id, wait_s=wait_s)
+        return self._following(lambda: progress.follow(self.reads, session_id, request_id, wait_s=wait_s))
 
     async def voices(self) -> list[voices.Voice]:
         """The voices of all running synths, sorted by engine; [] when none is running. Raises NodeUnavailable."""
+        await self._ready()
         return await voices.ask(self._js.broker, self._names.voices)
 
     def audio(
@@ -333,4 +402,13 @@ class Client:
         `chunk.sentences` are the sentences that begin in a chunk, `chunk.words` the words that end in it, with times in
         milliseconds and places in the text: `text[word.first : word.end]` is spoken from `word.begin_ms` on.
         """
-        return watch.audio(self.reads, session_id, request_id, request_seq)
+        return self._following(lambda: watch.audio(self.reads, session_id, request_id, request_seq))
+
+    def _following(self, follow: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+        return follow() if self._loops is None else self._followed(follow)
+
+    async def _followed(self, follow: Callable[[], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+        await self._ready()
+        async with contextlib.aclosing(follow()) as found:
+            async for one in found:
+                yield one

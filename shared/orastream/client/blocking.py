@@ -5,35 +5,36 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import dataclasses
-import importlib
-import math
+import contextlib
 import os
+import sys
 import threading
-import warnings
+import time
 import weakref
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, Self, TypeVar, Unpack, overload
 
-from orastream.broker import dialer
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import DEFAULT_WAIT_S, Client
 from orastream.client.cancelling import DEFAULT_CUT_S, check_seconds
-from orastream.client.connection_options import access_of
-from orastream.client.options import to_wire
+from orastream.client.connection_options import CONNECT_TIMEOUT_S
+from orastream.client.django_settings import client_options
+from orastream.client.loop_thread import CLOSED, LoopThread
+from orastream.client.options import SayOptions, UtteranceOptions, to_wire
+from orastream.client.shared_opening import SharedOpening
 from orastream.client.voices import Voice
 from orastream.contract import subjects
-from orastream.contract.errors import NodeUnavailable, SettingsError
+from orastream.contract.errors import NodeUnavailable
 from orastream.contract.heard import Heard
 from orastream.contract.messages import DEFAULT_MAX_TEXT_CHARS, Report, Transport
-from orastream.contract.names import DEFAULT_PREFIX, Names, check_prefix
+from orastream.contract.names import DEFAULT_PREFIX, check_prefix
 
-MOVED = ("ORASERVER_WEBSOCKET_URL", "WEBSOCKET_CHUNK_SIZE", "WEBSOCKET_MAX_RETRIES")
-"""Settings that callers set for the Django TTS server and that now belong to the node."""
 MARGIN_S = 30.0
-"""Time limit of a call besides waiting for a report. Covers connecting and a leader election."""
+"""Time limit of a call besides waiting for a report. Covers a leader election."""
+CLOSE_S = 10.0
 
 T = TypeVar("T")
 
@@ -41,7 +42,8 @@ T = TypeVar("T")
 class BlockingClient:
     """`Client` for sync callers, with one NATS connection in a background thread.
 
-    Thread-safe. Connects at the first call, and again in a forked child.
+    Thread-safe. Connects at the first call, and again in a forked child. Also for the green threads of gevent and
+    eventlet: a call lets others go on.
 
     client = BlockingClient("nats://127.0.0.1:4222")
     client.say("안녕하세요", session_id="s1", phone_id="p1")
@@ -52,7 +54,7 @@ class BlockingClient:
         url: str = "nats://127.0.0.1:4222",
         *,
         prefix: str = DEFAULT_PREFIX,
-        creds: Path | None = None,
+        creds: str | Path | None = None,
         nkey_seed: str | Path | None = None,
         ca: str | Path | None = None,
         cert: str | Path | None = None,
@@ -63,9 +65,14 @@ class BlockingClient:
         transport: Transport | None = None,
         max_text_chars: int = DEFAULT_MAX_TEXT_CHARS,
         max_backlog_s: float | None = None,
+        connect_timeout_s: float | None = CONNECT_TIMEOUT_S,
         name: str = "orastream-blocking-client",
     ) -> None:
-        """The arguments are those of `Client`; nothing is connected yet. Raises ValueError for an invalid `prefix`."""
+        """The arguments are those of `Client`; nothing is connected yet. Raises ValueError for an invalid `prefix`.
+
+        A call that must connect first raises NodeUnavailable after `connect_timeout_s` seconds (None: 30). For 1 s
+        after that, calls raise it at once; then the client tries again, and a call waits for it at most 0.5 s.
+        """
         self._options: dict[str, Any] = {
             "url": url,
             "prefix": check_prefix(prefix),
@@ -80,17 +87,17 @@ class BlockingClient:
             "transport": transport,
             "max_text_chars": max_text_chars,
             "max_backlog_s": max_backlog_s,
+            "connect_timeout_s": connect_timeout_s,
             "name": name,
         }
+        self._connect_s = MARGIN_S if connect_timeout_s is None else connect_timeout_s + CLOSE_S
         self._reset()
         _clients.add(self)
 
     def _reset(self) -> None:
         """Reset to "not connected", with a free lock. A forked child needs it: it does not have the parent's thread."""
         self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._client: concurrent.futures.Future[Client] | None = None
+        self._running: _Running | None = None
 
     @classmethod
     def from_django(cls) -> Self:
@@ -98,83 +105,138 @@ class BlockingClient:
         NATS_TLS_HANDSHAKE_FIRST, NATS_INBOX_PREFIX, TTS_PREFIX, DEFAULT_TRANSFER_METHOD, DEFAULT_FIRE_AND_FORGET,
         TTS_MAX_TEXT_CHARS and TTS_MAX_BACKLOG_SECONDS.
 
-        Each is read from Django's settings, else from the environment, else it has the default. Warns about settings
-        that have moved to the node. Raises SettingsError that names the invalid setting.
+        Each is read from the dict ORASTREAM in Django's settings, else from Django's settings, else from the
+        environment, else it has the default. Warns about settings that have moved to the node. Raises SettingsError
+        that names the invalid setting.
         """
-        try:
-            django_settings: object = importlib.import_module("django.conf").settings
-        except ImportError:
-            django_settings = object()
+        return cls(**client_options())
 
-        def value(name: str, default: object) -> Any:
-            for found in (getattr(django_settings, name, ""), os.environ.get(name, "")):
-                if found != "":  # an empty value counts as absent, as in the node's services
-                    return found
-            return default
-
-        for name in MOVED:
-            if value(name, None) is not None:
-                warnings.warn(f"{name} has no effect here any more: set it for the node's services", stacklevel=2)
-        method = str(value("DEFAULT_TRANSFER_METHOD", "websocket"))
-        if method not in ("websocket", "http"):
-            raise SettingsError(f"DEFAULT_TRANSFER_METHOD: {method!r} is neither 'websocket' nor 'http'")
-        url = str(value("NATS_URL", "nats://127.0.0.1:4222"))
-        names = ("NATS_CREDS", "NATS_NKEY_SEED", "NATS_CA", "NATS_CERT", "NATS_KEY")
-        creds, seed, ca, cert, key = (value(name, None) for name in names)
-        first = _boolean("NATS_TLS_HANDSHAKE_FIRST", value("NATS_TLS_HANDSHAKE_FIRST", False))
-        access = access_of(creds, seed, ca, cert, key, first)
-        dialer.check_settings(url, access)
-        prefix = _checked("TTS_PREFIX", check_prefix, value("TTS_PREFIX", DEFAULT_PREFIX))
-        inbox = value("NATS_INBOX_PREFIX", None) or subjects.INBOX
-        return cls(
-            url,
-            prefix=prefix,
-            **dataclasses.asdict(access),
-            inbox_prefix=_checked("NATS_INBOX_PREFIX", Names(prefix).check_inbox_prefix, inbox),
-            fire_and_forget=_boolean("DEFAULT_FIRE_AND_FORGET", value("DEFAULT_FIRE_AND_FORGET", True)),
-            transport="websocket" if method == "websocket" else "http",
-            max_text_chars=_count("TTS_MAX_TEXT_CHARS", value("TTS_MAX_TEXT_CHARS", DEFAULT_MAX_TEXT_CHARS)),
-            max_backlog_s=_seconds("TTS_MAX_BACKLOG_SECONDS", value("TTS_MAX_BACKLOG_SECONDS", None)),
-        )
-
+    @overload
     def say(
-        self, text: str, *, session_id: str, phone_id: str, wait_s: float = DEFAULT_WAIT_S, **options: Any
+        self,
+        text: str,
+        *,
+        session_id: str,
+        phone_id: str,
+        fire_and_forget: Literal[False],
+        wait_s: float = ...,
+        **options: Unpack[SayOptions],
+    ) -> Report: ...
+    @overload
+    def say(
+        self,
+        text: str,
+        *,
+        session_id: str,
+        phone_id: str,
+        fire_and_forget: Literal[True],
+        wait_s: float = ...,
+        **options: Unpack[SayOptions],
+    ) -> Acceptance: ...
+    @overload
+    def say(
+        self,
+        text: str,
+        *,
+        session_id: str,
+        phone_id: str,
+        fire_and_forget: bool | None = ...,
+        wait_s: float = ...,
+        **options: Unpack[SayOptions],
+    ) -> Acceptance | Report: ...
+    def say(
+        self,
+        text: str,
+        *,
+        session_id: str,
+        phone_id: str,
+        fire_and_forget: bool | None = None,
+        wait_s: float = DEFAULT_WAIT_S,
+        **options: Unpack[SayOptions],
     ) -> Acceptance | Report:
         """See `Client.say`: same arguments, results and errors."""
-        more: Any = to_wire("say", options, given=("text", "session_id", "phone_id"))  # a typing error must not connect
-        return self._run(lambda c: c.say(text, session_id=session_id, phone_id=phone_id, wait_s=wait_s, **more), wait_s)
+        to_wire(
+            "say", options, given=("text", "session_id", "phone_id", "fire_and_forget")
+        )  # a typing error must not connect
 
+        def say(client: Client) -> Coroutine[Any, Any, Acceptance | Report]:
+            ids = {"session_id": session_id, "phone_id": phone_id}
+            return client.say(text, **ids, fire_and_forget=fire_and_forget, wait_s=wait_s, **options)
+
+        return self._run(say, wait_s)
+
+    @overload
     def utterance(
         self,
         tokens: Iterable[str | None],
         *,
         session_id: str,
         phone_id: str,
+        text: str = ...,
+        fire_and_forget: Literal[False],
+        wait_s: float = ...,
+        **options: Unpack[UtteranceOptions],
+    ) -> Report: ...
+    @overload
+    def utterance(
+        self,
+        tokens: Iterable[str | None],
+        *,
+        session_id: str,
+        phone_id: str,
+        text: str = ...,
+        fire_and_forget: Literal[True],
+        wait_s: float = ...,
+        **options: Unpack[UtteranceOptions],
+    ) -> Acceptance: ...
+    @overload
+    def utterance(
+        self,
+        tokens: Iterable[str | None],
+        *,
+        session_id: str,
+        phone_id: str,
+        text: str = ...,
+        fire_and_forget: bool | None = ...,
+        wait_s: float = ...,
+        **options: Unpack[UtteranceOptions],
+    ) -> Acceptance | Report: ...
+    def utterance(
+        self,
+        tokens: Iterable[str | None],
+        *,
+        session_id: str,
+        phone_id: str,
+        text: str = "",
+        fire_and_forget: bool | None = None,
         wait_s: float = DEFAULT_WAIT_S,
-        **options: Any,
+        **options: Unpack[UtteranceOptions],
     ) -> Acceptance | Report:
-        """Have a text spoken while it is still being written: `tokens` yields its pieces.
+        """Have a text spoken while it is still being written: `tokens` yields its pieces, after its beginning `text`.
 
         Returns what `say` returns, after the last token. If the request ends before (a barge-in), no more tokens are
         taken. A token that is None counts as an empty one. An exception raised by `tokens`, or a token that is neither
         str nor None (TypeError), cancels the request. See `Client.utterance`: same arguments and errors.
         """
-        more: Any = to_wire("utterance", options, given=("session_id", "phone_id", "text_stream"))
-        stream = self._run(lambda c: c.utterance(session_id=session_id, phone_id=phone_id, **more).__aenter__())
+        given = ("text", "session_id", "phone_id", "fire_and_forget", "text_stream")
+        to_wire("utterance", options, given=given)
+        running, client = self._connected()
+        ids = {"session_id": session_id, "phone_id": phone_id}
+        stream = client.utterance(**ids, text=text, fire_and_forget=fire_and_forget, **options)
 
-        def write(token: str | None) -> None:
-            self._run(lambda _: stream.write(token))
+        def run(call: Callable[[], Coroutine[Any, Any, T]], extra_s: float = 0.0) -> T:
+            return self._run_in(running, call, extra_s + MARGIN_S)
 
+        run(stream.__aenter__)
         try:
             for token in tokens:
-                write(token)
+                run(partial(stream.write, token))
         except BaseException as exc:
-            failure = exc  # Python deletes `exc` at the end of this block, but the lambda may still need it
-            if not self._run(lambda _: stream.__aexit__(type(failure), failure, failure.__traceback__)):
+            if not run(partial(stream.__aexit__, type(exc), exc, exc.__traceback__)):
                 raise
         else:
-            self._run(lambda _: stream.__aexit__(None, None, None))
-        return self._run(lambda _: stream.wait(wait_s), wait_s) if stream.waits else stream.acceptance
+            run(partial(stream.__aexit__, None, None, None))
+        return run(partial(stream.wait, wait_s), wait_s) if stream.waits else stream.acceptance
 
     def wait(self, session_id: str, request_id: str, wait_s: float = DEFAULT_WAIT_S) -> Report:
         """See `Client.wait`."""
@@ -205,24 +267,38 @@ class BlockingClient:
         """See `Client.report`."""
         return self._run(lambda c: c.report(session_id, request_id))
 
+    def reports(self, session_id: str | None = None, *, history: bool = False) -> Generator[Report, None, None]:
+        """See `Client.reports`: endless, and it waits for the next report without a limit.
+
+        For one thread. Raises NodeUnavailable once the client is closed, and in a forked child.
+        """
+        running, client = self._connected()
+        return self._following(running, client.reports(session_id, history=history))
+
+    def _following(self, running: _Running, reports: AsyncGenerator[T, None]) -> Generator[T, None, None]:
+        try:
+            while True:
+                yield self._run_in(running, reports.__anext__, None)
+        finally:
+            if not sys.is_finalizing():  # then the thread does not run any more
+                with contextlib.suppress(NodeUnavailable):
+                    self._run_in(running, reports.aclose, CLOSE_S)
+
     def voices(self) -> list[Voice]:
         """See `Client.voices`."""
         return self._run(lambda c: c.voices())
 
     def close(self) -> None:
-        """Close the connection. The next call opens a new one."""
-        with self._lock:
-            if self._loop is None:
-                return
-            loop, thread, opening = self._loop, self._thread, self._client
-            self._loop = self._thread = self._client = None
-        # Wait (at most 10 s) for a connection that is being opened: stopping the loop earlier would leak its socket.
-        if opening is not None and opening.exception(10) is None:
-            asyncio.run_coroutine_threadsafe(opening.result().__aexit__(None, None, None), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        if thread is not None:
-            thread.join(10)
-        loop.close()
+        """Close the connection. The next call opens a new one. Calls of other threads raise NodeUnavailable."""
+        with self._locked():
+            running, self._running = self._running, None
+        if running is None:
+            return
+        try:
+            with contextlib.suppress(NodeUnavailable):
+                running.thread.run(running.close, CLOSE_S)
+        finally:
+            running.thread.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -231,33 +307,56 @@ class BlockingClient:
         self.close()
 
     def _run(self, call: Callable[[Client], Coroutine[Any, Any, T]], extra_s: float = 0.0) -> T:
+        running, client = self._connected()
+        return self._run_in(running, lambda: call(client), extra_s + MARGIN_S)
+
+    def _run_in(self, running: _Running, call: Callable[[], Coroutine[Any, Any, T]], limit_s: float | None) -> T:
+        if running is not self._running:
+            raise NodeUnavailable(CLOSED)
+        return running.thread.run(call, limit_s)
+
+    def _connected(self) -> tuple[_Running, Client]:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             pass
         else:
             raise RuntimeError("BlockingClient would block this event loop; use orastream.Client here")
-        loop, client = self._connected()
-        return _result(asyncio.run_coroutine_threadsafe(call(client), loop), extra_s + MARGIN_S)
-
-    def _connected(self) -> tuple[asyncio.AbstractEventLoop, Client]:
-        with self._lock:
-            if self._loop is None:
-                loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=loop.run_forever, name="orastream", daemon=True)
-                self._thread.start()
-                self._loop = loop
-            if self._client is None or (self._client.done() and self._client.exception() is not None):
-                self._client = asyncio.run_coroutine_threadsafe(self._open(), self._loop)
-            loop, opening = self._loop, self._client
-        # Outside the lock: otherwise a thread that waits for the lock would wait longer than MARGIN_S.
-        try:
-            return loop, opening.result(MARGIN_S)
-        except concurrent.futures.TimeoutError:
-            raise NodeUnavailable(f"no connection within {MARGIN_S:g} s") from None
+        running = self._running
+        if running is None:
+            with self._locked():
+                if (running := self._running) is None:
+                    running = self._running = _Running(LoopThread(), SharedOpening(self._open))
+        opened = running.opening.opened
+        # Outside the lock: otherwise a thread that waits for the lock would wait longer than its limit.
+        return running, opened or running.thread.run(running.opening.get, self._connect_s, late="no connection")
 
     async def _open(self) -> Client:
         return await Client(**self._options).__aenter__()
+
+    @contextlib.contextmanager
+    def _locked(self) -> Generator[None, None, None]:
+        """Hold the lock. A lock that was made before gevent has patched threads would block all green threads."""
+        lock = self._lock
+        while not lock.acquire(blocking=False):
+            time.sleep(0.001)
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Running:
+    """The thread with the connection."""
+
+    thread: LoopThread
+    opening: SharedOpening[Client]
+
+    async def close(self) -> None:
+        """Close the connection, in the thread's loop."""
+        if (client := await self.opening.close()) is not None:
+            await client.__aexit__(None, None, None)
 
 
 _clients: weakref.WeakSet[BlockingClient] = weakref.WeakSet()
@@ -270,51 +369,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):  # missing on platforms without fork
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _result(future: concurrent.futures.Future[T], timeout_s: float) -> T:
-    try:
-        return future.result(timeout_s)
-    except concurrent.futures.TimeoutError:
-        future.cancel()
-        raise NodeUnavailable(f"no answer within {timeout_s:g} s") from None
-
-
-def _checked(name: str, check: Callable[[str], str], value: object) -> str:
-    try:
-        return check(str(value))
-    except ValueError as exc:
-        raise SettingsError(f"{name}: {exc}") from None
-
-
-def _count(name: str, value: object) -> int:
-    try:
-        count = int(str(value))
-    except ValueError:
-        count = 0
-    if count < 1:
-        raise SettingsError(f"{name}: {value!r} is not a number above 0")
-    return count
-
-
-def _seconds(name: str, value: object) -> float | None:
-    if value is None or str(value).lower() == "off":
-        return None
-    try:
-        seconds = float(str(value))
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise SettingsError(f"{name}: {value!r} is neither a number of seconds, 0 or more, nor off")
-    return seconds
-
-
-def _boolean(name: str, value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    if text in ("1", "true", "yes", "on"):
-        return True
-    if text in ("0", "false", "no", "off"):
-        return False
-    raise SettingsError(f"{name}: {value!r} is neither true nor false")

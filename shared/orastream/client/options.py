@@ -8,9 +8,47 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from typing import TypedDict
 
+from orastream.contract.audio import Format
 from orastream.contract.codec import Map
-from orastream.contract.messages import SpeakRequest
+from orastream.contract.messages import SpeakRequest, Transport
+
+
+class SayOptions(TypedDict, total=False):
+    """The fields of a request that `say` takes as keyword arguments, in both spellings, for type checkers.
+
+    What each means, its unit and its limits: docs/reference/protocol.md, "Requests". None means absent.
+    """
+
+    ssml: bool
+    request_id: str | None
+    requestId: str | None
+    use_websocket: bool | None
+    transport: Transport | None
+    engine: str | None
+    voice: str | None
+    language: str
+    speed: float
+    format: Format | None
+    sample_rate: int | None
+    sampleRate: int | None
+    ttl_seconds: float
+    ttlSeconds: float
+    reply_to: str | None
+    replyTo: str | None
+    redeliver_of: str | None
+    redeliverOf: str | None
+    supersede: bool
+    pronunciations: Mapping[str, str] | None
+
+
+class UtteranceOptions(SayOptions, total=False):
+    """The fields that `utterance` takes: those of `say`, and the time limit of a text that is still being written."""
+
+    idle_seconds: float
+    idleSeconds: float
+
 
 _WIRE: dict[str, str] = {name: field.alias or name for name, field in SpeakRequest.model_fields.items()}
 _WIRE |= {wire: wire for wire in _WIRE.values()}

@@ -89,7 +89,7 @@ class TextStream:
         self._acceptance: Acceptance | None = None
         self._final: Report | None = None
         self._ended: UtteranceEnded | None = None
-        self._window = PublishWindow(client.broker)
+        self._window: PublishWindow
         self._stack = contextlib.AsyncExitStack()
         self._left = False
         self.waits = False
@@ -112,6 +112,7 @@ class TextStream:
         NodeUnavailable.
         """
         self._acceptance, self.waits = await self._client.submit(self._fields)
+        self._window = PublishWindow(self._client.broker)  # not before: the request may have opened the connection
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self._window)
             subject = self._client.names.report(*self._tokens())

@@ -89,6 +89,13 @@ async def test_error_names_an_unusable_id_by_its_wire_name(client: Client) -> No
             assert caught.value.field == field
 
 
+@pytest.mark.parametrize("identifier", [None, 5, b"s"])
+async def test_an_id_of_a_wrong_type_is_refused(client: Client, identifier: Any) -> None:
+    for call in (client.cancel(identifier), client.wait(identifier, "r"), client.report("s", identifier)):
+        with pytest.raises(InvalidRequest, match="has the wrong type: must be a string"):
+            await call
+
+
 async def test_options_in_python_spelling_are_stored_under_their_wire_names(
     nats_server: NatsServer, js: JetStream, client: Client
 ) -> None:

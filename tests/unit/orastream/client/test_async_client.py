@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orastream import BlockingClient, Client, InvalidRequest, SettingsError
+from orastream import BlockingClient, Client, SettingsError
 from orastream.broker import Broker
 
 pytestmark = pytest.mark.unit
@@ -62,12 +62,10 @@ async def test_a_text_stream_that_was_not_entered_says_so() -> None:
             await call()  # type: ignore[no-untyped-call]
 
 
-@pytest.mark.parametrize("identifier", [None, 5, b"s"])
-async def test_an_id_of_a_wrong_type_is_refused(identifier: Any) -> None:
-    client = Client(Broker(URL, name="own"))
-    for call in (client.cancel(identifier), client.wait(identifier, "r"), client.report("s", identifier)):
-        with pytest.raises(InvalidRequest, match="has the wrong type: must be a string"):
-            await call
+async def test_a_client_over_a_broker_that_is_not_open_says_so_at_once() -> None:
+    async with asyncio.timeout(1):
+        with pytest.raises(RuntimeError, match=r"^the client is not open: use `async with Broker\(…\) as broker`"):
+            await Client(Broker(URL, name="own")).say("안녕", **IDS)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:4222", "nats:/127.0.0.1"])

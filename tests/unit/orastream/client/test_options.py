@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_type_hints
+
 import pytest
 
 from orastream.client.async_client import Client
 from orastream.client.blocking import BlockingClient
-from orastream.client.options import to_wire
+from orastream.client.options import SayOptions, UtteranceOptions, to_wire
+from orastream.contract.audio import Format
 from orastream.contract.messages import SpeakRequest
 
 pytestmark = pytest.mark.unit
@@ -82,3 +85,19 @@ async def test_clients_refuse_wrong_options_before_they_connect() -> None:
         await client.say("hello", **IDS, request_id="r", requestId="r")
     with pytest.raises(TypeError, match="'text_stream' and 'textStream'"):
         client.utterance(**IDS, textStream=False)
+
+
+def test_the_types_of_the_options_are_those_of_the_fields_in_both_spellings() -> None:
+    """A new field of a request needs a line in SayOptions, or type checkers refuse it."""
+    own = {"text", "session_id", "phone_id", "fire_and_forget", "text_stream"}  # arguments of the calls, or of neither
+    hints = get_type_hints(SpeakRequest)
+    expected: dict[str, object] = {}
+    for name, field in SpeakRequest.model_fields.items():
+        if name not in own:
+            expected |= {name: hints[name], field.alias or name: hints[name]}
+    expected["format"] = Format | None  # the field itself is checked at run time
+    found = get_type_hints(UtteranceOptions)
+    assert found.keys() == expected.keys()
+    assert get_type_hints(SayOptions).keys() == expected.keys() - {"idle_seconds", "idleSeconds"}
+    found.pop("pronunciations"), expected.pop("pronunciations")  # any Mapping, of which the field makes a dict
+    assert found == expected

@@ -1,0 +1,121 @@
+"""What mypy --strict and pyright say about programs: nothing about a good one, and all errors of a bad one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import npm
+from tests.support.services import REPOSITORY
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # npm installs pyright the first time
+
+GOOD = """
+from typing import assert_type
+from orastream import Acceptance, BlockingClient, Client, Heard, Report
+
+async def with_asyncio(client: Client, forget: bool) -> None:
+    assert_type(await client.say("a", session_id="s", phone_id="p", fire_and_forget=False), Report)
+    assert_type(await client.say("a", session_id="s", phone_id="p", fire_and_forget=True), Acceptance)
+    assert_type(await client.say("a", session_id="s", phone_id="p", fire_and_forget=forget), Acceptance | Report)
+    either = await client.say("a", session_id="s", phone_id="p", voice="ko", speed=1.2, ttlSeconds=5, supersede=True)
+    print(either.request_id, either.request_seq, either.status)
+    async with client.utterance(session_id="s", phone_id="p", idle_seconds=5, format="opus", sample_rate=16_000) as u:
+        await u.write("a")
+    assert_type(await client.cancel("s"), int)
+    assert_type(await client.cancel("s", wait=True), tuple[Heard, ...])
+    async for report in client.reports("s", history=True):
+        assert_type(report, Report)
+
+def without(client: BlockingClient, forget: bool) -> None:
+    report = client.say("a", session_id="s", phone_id="p", fire_and_forget=False, pronunciations={"SQL": "sequel"})
+    print(report.first_audio_ms)
+    assert_type(client.say("a", session_id="s", phone_id="p", fire_and_forget=True, transport="none"), Acceptance)
+    assert_type(client.say("a", session_id="s", phone_id="p", fire_and_forget=forget), Acceptance | Report)
+    assert_type(client.utterance(["a", None], session_id="s", phone_id="p", fire_and_forget=False), Report)
+    assert_type(client.utterance(iter("a"), session_id="s", phone_id="p", fire_and_forget=True), Acceptance)
+    assert_type(client.cancel("s"), int)
+    assert_type(client.cancel("s", wait=True), tuple[Heard, ...])
+    assert_type(client.report("s", "r"), Report | None)
+    for followed in client.reports("s"):
+        assert_type(followed, Report)
+
+Client("nats://a", creds="user.creds", connect_timeout_s=2)
+assert_type(BlockingClient("nats://a", creds="user.creds", connect_timeout_s=2), BlockingClient)
+assert_type(Client.from_django(), Client)
+"""
+
+BAD = """
+from orastream import BlockingClient, Client
+
+async def with_asyncio(client: Client) -> None:
+    await client.say("a", session_id="s", phone_id="p", vioce="ko")  # wrong
+    await client.say("a", session_id="s", phone_id="p", idle_seconds=5)  # wrong
+    await client.say("a", session_id="s", phone_id="p", ttl_seconds="5")  # wrong
+    await client.say("a", session_id="s", phone_id="p", format="wave")  # wrong
+    await client.say("a", session_id="s")  # wrong
+    (await client.say("a", session_id="s", phone_id="p")).first_audio_ms  # wrong
+    (await client.say("a", session_id="s", phone_id="p", fire_and_forget=True)).first_audio_ms  # wrong
+    client.utterance(session_id="s", phone_id="p", vioce="ko")  # wrong
+
+def without(client: BlockingClient) -> None:
+    client.say("a", session_id="s", phone_id="p", vioce="ko")  # wrong
+    client.say("a", session_id="s", phone_id="p", transport="udp")  # wrong
+    client.say("a", session_id="s", phone_id="p").first_audio_ms  # wrong
+    client.utterance(["a"], session_id="s", phone_id="p", idle_second=5)  # wrong
+    client.utterance([1], session_id="s", phone_id="p")  # wrong
+    client.cancel("s", wait=True) + 1  # wrong
+
+BlockingClient("nats://a", connect_timeout="2")  # wrong
+"""
+
+
+def by_mypy(folder: Path) -> set[tuple[str, int]]:
+    """File and line of each error of mypy, as a project sees them that has the library installed."""
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        "--follow-imports=silent",
+        "good.py",
+        "bad.py",
+    ]
+    env = os.environ | {"MYPYPATH": str(REPOSITORY / "shared")}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return {(name, int(line)) for name, line in re.findall(r"^(\w+\.py):(\d+): error:", done.stdout, re.MULTILINE)}
+
+
+def by_pyright(folder: Path) -> set[tuple[str, int]]:
+    """File and line of each error of pyright, in its mode `strict`."""
+    modules = npm.installed(REPOSITORY / "tests" / "types") / "node_modules"
+    config = {
+        "typeCheckingMode": "strict",
+        "extraPaths": [str(REPOSITORY / "shared")],
+        "include": ["good.py", "bad.py"],
+    }
+    config |= {"reportUnusedExpression": False}
+    (folder / "pyrightconfig.json").write_text(json.dumps(config))
+    command = ["node", modules / "pyright" / "index.js", "--outputjson", "--pythonpath", sys.executable]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout)["generalDiagnostics"]
+    return {(Path(one["file"]).name, one["range"]["start"]["line"] + 1) for one in found if one["severity"] == "error"}
+
+
+@pytest.mark.parametrize("check", [by_mypy, by_pyright])
+def test_good_programs_pass_and_each_error_of_bad_ones_is_found(
+    tmp_path: Path, check: Callable[[Path], set[tuple[str, int]]]
+) -> None:
+    (tmp_path / "good.py").write_text(GOOD)
+    (tmp_path / "bad.py").write_text(BAD)
+    wrong = {("bad.py", n) for n, line in enumerate(BAD.splitlines(), 1) if line.endswith("# wrong")}
+    assert check(tmp_path) == wrong
