@@ -6,12 +6,16 @@ import asyncio
 import signal
 import sys
 
+import structlog
 import uvloop
 
 from orastream.contract.errors import SettingsError
 from orastream.service import logging
+from orastream.service.unknown_settings import correction, unknown_names
 from services.oraserver.app import OraServer, serve
 from services.oraserver.settings import OraServerSettings, parse
+
+log = structlog.get_logger()
 
 
 async def run(settings: OraServerSettings) -> None:
@@ -40,6 +44,8 @@ def main() -> int:
         logging.configure(
             "oraserver", level=settings.tts_log_level, style=settings.tts_log_format, directory=settings.tts_log_dir
         )
+        for unknown in unknown_names():
+            log.warning("unknown setting; a typing error?", setting=unknown, fix=correction(unknown))
         uvloop.run(run(settings))
     except (SettingsError, OSError) as exc:
         sys.stderr.write(f"oraserver: {exc}\n")

@@ -28,7 +28,8 @@ from orastream.jetstream.api import JetStream
 from orastream.service import arguments, health, keeper, logging, malloc, memory
 from orastream.service.keeper import StreamKeeper
 from orastream.service.metrics import Metrics
-from orastream.service.settings import NodeSettings, adopt_standard, correction, unknown_names
+from orastream.service.settings import NodeSettings, adopt_standard
+from orastream.service.unknown_settings import correction, unknown_names
 
 ROUND_TRIP_S = 2.0
 

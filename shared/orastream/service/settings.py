@@ -5,11 +5,11 @@ Each service extends `NodeSettings` with its own settings (`services/<name>/sett
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
@@ -56,27 +56,6 @@ KNOWN: frozenset[str] = frozenset(
     ORASERVER_PORT ORASERVER_DATA_DIR ORASERVER_HOSTS ORASERVER_MISBEHAVE ORASERVER_REFERENCE_PROTOCOL ORASERVER_CREDIT
     ORASERVER_STREAMS ORASERVER_FORMATS ORASERVER_KEEP_SECONDS ORASERVER_CRC ORASERVER_PLAYED ORASERVER_FSYNC""".split()
 )
-OWN_PREFIXES = ("TTS_", "WEBSOCKET_", "ORASERVER_", "GPT_SOVITS_", "OPENAI_SPEECH_", "POCKET_")
-"""No other program has variables with these prefixes, so each one that is no setting is a mistake."""
-SHARED_PREFIXES = (
-    "BRIDGE_",
-    "SYNTH_",
-    "GATEWAY_",
-    "ENGINE_",
-    "NATS_",
-    "DEFAULT_",
-    "DELIVERY_",
-    "CHUNK_",
-    "DRAIN_",
-    "HEARD_",
-)
-"""Other programs have such variables, too. One that is no setting is a mistake if it resembles a setting."""
-_OF_OTHERS = frozenset(
-    """NATS_PORT NATS_AUTH_DIR NATS_NODE_URL NATS_NODE_PASSWORD NATS_CALLER_PASSWORD SYNTH_EXTRAS SYNTH_MODELS
-    SYNTH_LEXICON_DIR SYNTH_CPU_QUOTA NATS_USER NATS_NKEY STOP_GRACE_PERIOD""".split()
-)
-"""Variables that only compose.yaml reads, and those of NATS' command line that resemble a setting."""
-
 Prefix = Annotated[str, AfterValidator(check_prefix)]
 
 
@@ -87,7 +66,6 @@ def _check_inbox_prefix(value: str, info: ValidationInfo) -> str:
 
 InboxPrefix = Annotated[str, AfterValidator(_check_inbox_prefix)]
 """For a field below `tts_prefix`."""
-
 S = TypeVar("S", bound=BaseSettings)
 
 
@@ -103,11 +81,19 @@ HeaderSecret = Annotated[SecretStr, AfterValidator(_check_header_value)]
 
 
 def url_of(*schemes: str) -> AfterValidator:
-    """Return a validator for a URL that begins with one of `schemes`. Its error shows no password."""
+    """Return a validator for a URL with one of `schemes` and a host. Its error shows no password."""
+    example = f"as in {schemes[0]}host.example:8080/path"
 
     def check(url: str) -> str:
         if not url.startswith(schemes):
             raise ValueError(f"{shown(url)!r} must begin with {' or '.join(schemes)}")
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:  # `port` of urlsplit, or a bracket that is not closed
+            raise ValueError(f"{shown(url)!r} has no valid port or address; write it {example}") from None
+        if not parts.hostname or port == 0 or any(sign.isspace() for sign in url):
+            raise ValueError(f"{shown(url)!r} names no host and port; write them {example}")
         return url
 
     return AfterValidator(check)
@@ -206,28 +192,6 @@ def load(cls: type[S]) -> S:
     except UnparsableSetting as exc:  # a JSON setting; the message names the field, and a class of pydantic
         field = re.search(r'field "(\w+)"', str(exc))
         raise SettingsError(f"{field[1].upper() if field else 'settings'}: it is not JSON") from None
-
-
-def unknown_names() -> list[str]:
-    """Variables that no service reads and that are most likely typing errors. All services share one `.env`."""
-    names = set(os.environ) | set(dotenv_values(".env"))
-    return sorted(name for name in names if _is_mistake(name.upper()))
-
-
-def _is_mistake(name: str) -> bool:
-    if name in KNOWN or name in _OF_OTHERS:
-        return False
-    return name.startswith(OWN_PREFIXES) or (name.startswith(SHARED_PREFIXES) and _nearest(name) is not None)
-
-
-def correction(name: str) -> str:
-    """What to do about a variable that is not a setting."""
-    near = _nearest(name.upper())
-    return f"did you mean {near}?" if near else "correct its name, or remove it"
-
-
-def _nearest(name: str) -> str | None:
-    return next(iter(difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.8)), None)
 
 
 def adopt_standard(prefix: str) -> None:

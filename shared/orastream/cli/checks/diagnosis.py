@@ -14,7 +14,7 @@ from orastream.jetstream import topology
 from orastream.jetstream.api_errors import Meaning, meaning
 from orastream.jetstream.server_clock import MAX_SKEW_S
 from orastream.jetstream.stream_limits import room_setting
-from orastream.service.settings import correction
+from orastream.service.unknown_settings import correction
 
 Level = Literal["ok", "warning", "problem"]
 

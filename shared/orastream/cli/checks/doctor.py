@@ -30,7 +30,7 @@ from orastream.delivery.websocket.link import WebSocketLink, session_headers
 from orastream.delivery.websocket.stream_connection import StreamConnection
 from orastream.jetstream import management
 from orastream.jetstream.api import API, JetStream
-from orastream.service.settings import unknown_names
+from orastream.service.unknown_settings import unknown_names
 from orastream.tls import ClientTls, closed_early, ended_by_peer, explain
 
 PATIENCE_S = 2.0

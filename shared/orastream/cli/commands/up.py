@@ -24,7 +24,7 @@ from orastream.cli.node.settings import DATA_DIR, environment
 from orastream.cli.node.stack import Options, Stack
 from orastream.cli.node.supervisor import PartKeeper, State, Supervisor
 from orastream.cli.node.upfile import Service, UpFile
-from orastream.service.settings import unknown_names
+from orastream.service.unknown_settings import unknown_names
 
 LOG_EVERY_S = 0.2
 SHOWN_LINES = 6

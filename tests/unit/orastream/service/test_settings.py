@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orastream.contract.errors import SettingsError
-from orastream.service.settings import KNOWN, BridgeSettings, NodeSettings, correction, unknown_names
+from orastream.service.settings import KNOWN, BridgeSettings, NodeSettings
 from services.gateway.settings import GatewaySettings
 from services.http_bridge.settings import HttpBridgeSettings
 from services.oraserver.settings import OraServerSettings
@@ -94,6 +94,18 @@ def test_load_refuses_unknown_faults(monkeypatch: pytest.MonkeyPatch, value: str
         (SynthSettings, "TTS_LOG_LEVEL", "info", "'info' is not one of DEBUG, INFO, WARNING, ERROR"),
         (SynthSettings, "TTS_MAX_TEXT_CHARS", "x" * 99, f"'{'x' * 59}… is not a whole number; 1 or more"),
         (WsBridgeSettings, "ORASERVER_WEBSOCKET_URL", "foo", "'foo' must begin with ws:// or wss://"),
+        *(
+            (WsBridgeSettings, "ORASERVER_WEBSOCKET_URL", url, f"'{url.replace('u:p@', '')}' {wants}")
+            for url, wants in (
+                ("ws://", "names no host and port; write them as in ws://host.example:8080/path"),
+                ("wss://u:p@:8080/x", "names no host and port; write them as in ws://host.example:8080/path"),
+                ("ws://h:0/x", "names no host and port; write them as in ws://host.example:8080/path"),
+                ("ws://h /x", "names no host and port; write them as in ws://host.example:8080/path"),
+                ("ws://u:p@h:99999/x", "has no valid port or address; write it as in ws://host.example:8080/path"),
+                ("ws://h:port/x", "has no valid port or address; write it as in ws://host.example:8080/path"),
+                ("ws://[::1/x", "has no valid port or address; write it as in ws://host.example:8080/path"),
+            )
+        ),
         (WsBridgeSettings, "ORASERVER_WEBSOCKET_URL", "http://u:pass@a", "'http://a' must begin with ws:// or wss://"),
         (HttpBridgeSettings, "ORASERVER_HTTP_URL", "ws://u:pass@a", "'ws://a' must begin with http:// or https://"),
         (OraServerSettings, "ORASERVER_MISBEHAVE", "[]", "must be a JSON object"),
@@ -133,44 +145,6 @@ def test_service_prints_a_settings_error_in_one_line_and_exits_with_2(tmp_path: 
         timeout=60,
     )
     assert (done.returncode, done.stderr) == (2, "oraserver: ORASERVER_MISBEHAVE: it is not JSON\n")
-
-
-@pytest.mark.parametrize(
-    ("name", "fix"),
-    [
-        ("TTS_ENGIN", "did you mean TTS_ENGINE?"),
-        ("tts_xyz", "correct its name, or remove it"),
-        ("SYNTH_SLOT", "did you mean SYNTH_SLOTS?"),
-        ("GATEWAY_API_KEY", "did you mean GATEWAY_API_KEYS?"),
-        ("ENGINE_PYTHONS", "did you mean ENGINE_PYTHON?"),
-        ("NATS_URI", "did you mean NATS_URL?"),
-        ("POCKET_VOICE", "did you mean POCKET_VOICES?"),
-        ("GPT_SOVITS_URL", "did you mean GPT_SOVITS_URLS?"),
-        ("OPENAI_SPEECH_URL", "did you mean OPENAI_SPEECH_URLS?"),
-        ("OPENAI_SPEECH_KEY", "did you mean OPENAI_SPEECH_API_KEY?"),
-        ("DEFAULT_TRANSFER_METHODS", "did you mean DEFAULT_TRANSFER_METHOD?"),
-        ("CHUNK_RAMPS", "did you mean CHUNK_RAMP?"),
-    ],
-)
-def test_unknown_names_finds_misspelt_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, fix: str
-) -> None:
-    (tmp_path / ".env").write_text(f"{name}=1\n")
-    assert unknown_names() == [name] and correction(name) == fix
-    (tmp_path / ".env").unlink()
-    monkeypatch.setenv(name, "1")
-    assert unknown_names() == [name]
-
-
-def test_unknown_names_ignores_variables_of_other_services_and_programs(tmp_path: Path) -> None:
-    """All services read the same `.env`; compose.yaml reads it, too, and other programs share some prefixes."""
-    example = Path(__file__).resolve().parents[4] / ".env.example"
-    (tmp_path / ".env").write_text(example.read_text().replace("\n#", "\n"))
-    others = "NATS_USER NATS_PASSWORD NATS_CONTEXT NATS_NKEY NATS_CA NATS_CERT NATS_KEY NATS_SERVER NATS_SERVICE_HOST"
-    others += " NATS_PORT_4222_TCP_ADDR GATEWAY_SERVICE_PORT GATEWAY_INTERFACE SYNTH_SERVICE_HOST DEFAULT_LOCALE"
-    with (tmp_path / ".env").open("a") as file:
-        file.writelines(f"{name}=1\n" for name in others.split())
-    assert unknown_names() == []
 
 
 def test_load_treats_an_empty_value_as_absent(monkeypatch: pytest.MonkeyPatch) -> None:
