@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -15,14 +16,22 @@ from orastream.contract.errors import SettingsError
 from orastream.service.listening import listener
 from services.gateway.http.protocol import BoundedConfig, Bounds
 
+log = structlog.get_logger()
+
 KEEP_ALIVE_S = 75
 """Longer than common clients keep an idle connection: a client that reuses one would else write to a closing socket."""
 CUT_AFTER_S = 2.0
-"""Time after `grace_s` in which answers can still be written."""
+"""Time after `grace_s` in which requests whose connection was broken off can end."""
 
 
 class HttpServer(uvicorn.Server):
     """A uvicorn server without signal handlers. `stop_taking()` stops it."""
+
+    def __init__(self, config: uvicorn.Config, grace_s: float) -> None:
+        """`grace_s`: how long answers may still be written after `stop_taking()`."""
+        super().__init__(config)
+        self._grace_s = grace_s
+        self._cut_timer: asyncio.TimerHandle | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -30,8 +39,26 @@ class HttpServer(uvicorn.Server):
         yield
 
     def stop_taking(self) -> None:
-        """Accept no more connections, and close each open one after its answer."""
+        """Accept no more connections, and close each open one after its answer, or after `grace_s`."""
         self.should_exit = True
+        if self._cut_timer is None:
+            self._cut_timer = asyncio.get_running_loop().call_later(self._grace_s, self._cut)
+
+    def ended(self) -> None:
+        """Cancel what `stop_taking()` has planned, when the server has ended."""
+        if self._cut_timer is not None:
+            self._cut_timer.cancel()
+
+    def _cut(self) -> None:
+        """Break off the answers that are left, such as those to readers who take nothing.
+
+        If their tasks were cancelled instead, uvicorn would log each as an error of the application.
+        """
+        left = list(self.server_state.connections)
+        if left:
+            log.warning("answers were broken off at the end of the drain", connections=len(left))
+        for connection in left:
+            connection.transport.abort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +76,8 @@ async def serving(
 ) -> AsyncIterator[tuple[HttpServer, int]]:
     """Serve while the context is open; yields the server and its port (`port` 0 takes a free one).
 
-    At the end requests in flight have `grace_s` seconds to be answered. If the server ends by itself, `stop` is set and
+    At the end, or from `stop_taking()` on, requests in flight have `grace_s` seconds to be answered; then their
+    connections are broken off. If the server ends by itself, `stop` is set and
     the context raises its error at the end. Raises SettingsError when the port is taken.
     """
     listener = _listen(host, port)
@@ -67,14 +95,17 @@ async def serving(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(grace_s + CUT_AFTER_S),
     )
-    server = HttpServer(bounded)
+    server = HttpServer(bounded, grace_s)
     task = asyncio.create_task(server.serve(sockets=[listener]), name="http server")
     task.add_done_callback(lambda _: stop.set())
     try:
         yield server, listener.getsockname()[1]
     finally:
         server.stop_taking()
-        await task
+        try:
+            await task
+        finally:
+            server.ended()
 
 
 def _listen(host: str, port: int) -> socket.socket:
