@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from orastream.cli.node.upfile import UpFile
-from tests.support.monitoring import PROMETHEUS, panel_expressions
+from tests.support.monitoring import PROMETHEUS, dashboards, panel_expressions, queries, variables, with_all
 from tests.support.processes import Logs, Process, until
 from tests.support.prometheus import Prometheus, promtool, require_prometheus
 from tests.support.services import environment
@@ -87,6 +87,13 @@ async def test_alert_fires_when_a_bridge_is_down(tmp_path: Path, logs: Logs) -> 
         await until(all_up, "Prometheus has scraped every service", timeout_s=40, poll_s=0.5)
         assert await prometheus.firing() == set()
         assert (await prometheus.query("orastream_nats_connected"))["ws_bridge"] == 1
+        (dashboard,) = dashboards().values()
+        listed = variables(dashboard)["service"]["definition"].removeprefix("label_values(").removesuffix(", job)")
+        services = await prometheus.query(f"group by (job) ({with_all(listed)})")
+        assert set(services) == set(JOBS)
+        processes, *_ = queries(dashboard)
+        seen = await prometheus.query(with_all(processes, "|".join(("synth", "gateway"))))
+        assert seen == {"synth": 1.0, "gateway": 1.0}
 
         keeper = asyncio.create_task(_keep_down(tmp_path / "node"))
 

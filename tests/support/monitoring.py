@@ -27,10 +27,27 @@ def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
+def variables(dashboard: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The variables of a dashboard by name, in their order."""
+    return {variable["name"]: variable for variable in dashboard["templating"]["list"]}
+
+
+def queries(dashboard: dict[str, Any]) -> list[str]:
+    """The PromQL of every panel of a dashboard, as it is written there."""
+    return [target["expr"] for panel in panels(dashboard) for target in panel["targets"]]
+
+
+def with_all(expression: str, services: str = ".*") -> str:
+    """A query as Grafana sends it while each variable is at All, which for `service` is all its values."""
+    values = {"$__rate_interval": "1m", "$namespace": ".*", "$service": services}
+    for variable, value in values.items():
+        expression = expression.replace(variable, value)
+    return expression
+
+
 def panel_expressions() -> list[str]:
     """The PromQL of every panel, with Grafana's variables replaced."""
-    found = [t["expr"] for dashboard in dashboards().values() for panel in panels(dashboard) for t in panel["targets"]]
-    return [expression.replace("$__rate_interval", "1m") for expression in found]
+    return [with_all(query) for dashboard in dashboards().values() for query in queries(dashboard)]
 
 
 def alert_rules() -> list[dict[str, Any]]:

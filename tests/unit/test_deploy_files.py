@@ -13,7 +13,7 @@ from dotenv import dotenv_values
 from orastream.cli.auth.plan import Wishes, carry_out
 from services.synth.settings import SynthSettings
 from tests.house.docs import anchors
-from tests.support.monitoring import GRAFANA, ROOT, alert_rules, dashboards, panels
+from tests.support.monitoring import GRAFANA, ROOT, alert_rules, dashboards, panels, queries, variables
 
 pytestmark = pytest.mark.unit
 
@@ -176,9 +176,37 @@ def test_grafana_is_provisioned_with_the_data_sources_of_the_dashboards() -> Non
     for source in sources:
         host = source["url"].removeprefix("http://").partition(":")[0]
         assert host in SERVICES
-    known = {(source["type"], source["uid"]) for source in sources}
-    named = [panel["datasource"] for dashboard in dashboards().values() for panel in panels(dashboard)]
-    assert {(source["type"], source["uid"]) for source in named} <= known
+    (kind,) = {variables(dashboard)["datasource"]["query"] for dashboard in dashboards().values()}
+    assert [source["isDefault"] for source in sources if source["type"] == kind] == [True]
+
+
+@pytest.mark.parametrize("name", dashboards())
+def test_a_dashboard_can_be_imported_into_any_grafana(name: str) -> None:
+    """It names no data source, and each query can be limited to one of several nodes in one Prometheus."""
+    dashboard = dashboards()[name]
+    made = variables(dashboard)
+    assert list(made) == ["datasource", "namespace", "service"]
+    assert made["datasource"]["type"] == "datasource"
+    asked = [*panels(dashboard), *dashboard["annotations"]["list"], made["namespace"], made["service"]]
+    source = {"type": made["datasource"]["query"], "uid": "${datasource}"}
+    assert all(one["datasource"] == source for one in asked)
+    for variable in (made["namespace"], made["service"]):
+        assert variable["multi"] and variable["includeAll"] and variable["current"]["value"] == ["$__all"]
+        assert variable["definition"] == variable["query"]["query"]
+    assert made["namespace"]["allValue"] == ".*"  # else All would leave out processes without this label
+    assert "allValue" not in made["service"]  # else All would count the processes of other programs
+    both = 'namespace=~"$namespace",job=~"$service"}'
+    for query in queries(dashboard):
+        selectors = re.findall(r"\{[^}]*\}", query)
+        assert selectors and all(selector.endswith(both) for selector in selectors), query
+        without = re.sub(r"\{[^}]*\}", "{}", query)
+        assert not re.search(r"\b(orastream_\w+|process_\w+|up)\b(?!\{)", without), query
+    assert 'namespace=~"$namespace"}' in made["service"]["definition"]
+
+
+def test_prometheus_in_kubernetes_sets_the_labels_of_the_variables() -> None:
+    (job,) = yaml.safe_load((ROOT / "deploy/kubernetes/prometheus.yml").read_text())["scrape_configs"]
+    assert {"namespace", "job"} <= {relabel.get("target_label") for relabel in job["relabel_configs"]}
 
 
 @pytest.mark.parametrize("name", dashboards())
