@@ -23,6 +23,10 @@ VENV_SOVITS := .venv-sovits
 SOVITS := $(VENV_SOVITS)/.installed
 VENV_INTEGRATIONS := .venv-integrations
 INTEGRATIONS := $(VENV_INTEGRATIONS)/.installed
+VENV_TOOLS := .venv-tools
+TOOLS := $(VENV_TOOLS)/.installed
+VENV_RANGES := .venv-ranges
+VENV_DIST := .venv-dist
 SOVITS_WANTS := services/synth/engines/gpt_sovits_local/requirements.txt
 
 # What the three parts of the tests say: torch's is shown after that of the unit tests, and the last line of each ends it.
@@ -38,7 +42,8 @@ GIVEN_vits := --set TTS_PHRASE_CACHE=off --set ENGINE_PYTHON=$(VENV_TORCH)/bin/p
 NOTE_vits := $(if $(TTS_MODEL_DIR),,"The voices are drawn at random: you will hear noise in the rhythm of the text, no words.")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch sovits integrations auth demo test test-sovits test-integrations chaos chaos-streams chaos-planted soak check bench picture clean
+.PHONY: help setup torch sovits integrations auth demo dist test test-dist test-sovits test-integrations ranges chaos chaos-streams chaos-planted soak check bench \
+	picture clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +67,13 @@ demo: $(RUNS) $(NEEDS_$(ENGINE)) ## Start a node, speak Korean and English in al
 	$(if $(NOTE_$(ENGINE)),@echo $(NOTE_$(ENGINE)))
 	$(BIN)/orastream demo --engine $(ENGINE) $(GIVEN_$(ENGINE)) $(ARGS)
 
+# The wheels are made of the source archives, so that both have all files, and nothing that lies in build/.
+dist: $(TOOLS) ## Build the wheel and the source archive of both packages into dist/
+	rm -rf dist
+	$(VENV_TOOLS)/bin/python -P -m build --no-isolation --outdir dist shared >/dev/null
+	$(VENV_TOOLS)/bin/python -P -m build --no-isolation --outdir dist . >/dev/null
+	@ls dist
+
 test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker, Prometheus or strace skip themselves where there is none
 	@mkdir -p $(dir $(UNIT_LOG)) && rm -f $(UNIT_LOG).rc $(NODE_LOG).rc
 	@$(VENV_TORCH)/bin/python -m pytest --confcutdir=tests/torch tests/torch $(ARGS) >$(TORCH_LOG) 2>&1 & torch=$$!; \
@@ -75,12 +87,21 @@ test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker, Prometheus 
 		'chaos, e2e, integration:' "$$(tail -n 1 $(NODE_LOG))"; \
 	test $$torch -eq 0 -a "$$(cat $(UNIT_LOG).rc)" -eq 0 -a "$$(cat $(NODE_LOG).rc)" -eq 0
 
+test-dist: $(DEVELOPS) dist ## Install the wheels into an empty environment, and speak with a node that is started from them
+	$(VENV_TOOLS)/bin/python -m venv --without-pip --clear $(VENV_DIST)
+	$(VENV_TOOLS)/bin/python -m pip --python $(VENV_DIST)/bin/python install --quiet --disable-pip-version-check \
+		"$$(ls dist/orastream-[0-9]*.whl)[cli,auth]" "$$(ls dist/orastream_services-[0-9]*.whl)[local]"
+	$(BIN)/python -m pytest --confcutdir=tests/wheels tests/wheels $(ARGS)
+
 test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its own environment
 	$(VENV_SOVITS)/bin/python -m pytest --confcutdir=tests/sovits tests/sovits $(ARGS)
 
 test-integrations: $(INTEGRATIONS) ## Check the plug-ins of LiveKit Agents and Pipecat, with the real packages, on a real node
 	$(VENV_INTEGRATIONS)/bin/python -m mypy shared/orastream/integrations/*.py examples/*.py
 	$(VENV_INTEGRATIONS)/bin/python -m pytest tests/integrations $(ARGS)
+
+ranges: dist ## Run the client's tests with the lowest and the highest releases of its dependencies; print what it installs
+	$(VENV_TOOLS)/bin/python -m tests.ranges dist/orastream-[0-9]*.whl $(VENV_RANGES)
 
 chaos: $(DEVELOPS) ## Disturb a node with faults that overlap, and judge it: SECONDS=60 SEED=(by the clock) NATS=1 (or 3) SESSIONS=20
 	$(BIN)/python -m tests.chaos.composed --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
@@ -112,7 +133,8 @@ picture: $(DEVELOPS) ## Make docs/console.png anew, of a real node in a real Chr
 	$(BIN)/python -m tests.picture docs/console.png $(ARGS)
 
 clean: ## Remove everything that these commands have made, .venv too
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) $(VENV_INTEGRATIONS) demo-out .orastream build dist *.egg-info shared/build shared/*.egg-info
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) $(VENV_INTEGRATIONS) $(VENV_TOOLS) $(VENV_RANGES) $(VENV_DIST)
+	rm -rf demo-out .orastream build dist *.egg-info shared/build shared/*.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find shared services tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -137,6 +159,14 @@ $(TORCH): pyproject.toml shared/pyproject.toml
 		echo "cannot make $(VENV_TORCH); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(VENV_TORCH)/bin/python -m pip install --quiet --disable-pip-version-check \
 		-e './shared[service]' -e '.[synth,torch,pocket,test]'
+	@touch $@
+
+# What makes packages, locks and bills of material; no test and no service imports it.
+$(TOOLS): pyproject.toml
+	@$(PYTHON) -m venv $(VENV_TOOLS) || { rm -rf $(VENV_TOOLS); \
+		echo "cannot make $(VENV_TOOLS); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(VENV_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools==84.2.1' build==1.6.1 \
+		cyclonedx-bom==7.5.0 pip==26.3 uv==0.13.9
 	@touch $@
 
 # In two steps, as the package's numpy and pydantic are older than what it could have beside the node; see $(SOVITS_WANTS).

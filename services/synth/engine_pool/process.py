@@ -105,7 +105,9 @@ class PooledEngine:
             module.append(f"--edge-silence-ms={limits.edge_silence_ms}")
         try:
             if python is None:
-                python, options, environment = sys.executable, [], dict(os.environ)
+                # As this process was started: else the worker could import another package `services`.
+                options = ["-P"] if sys.flags.safe_path else []
+                python, environment = sys.executable, dict(os.environ)
             else:
                 options = ["-P"]
                 environment = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER}

@@ -50,6 +50,6 @@ def reading(
         "pronunciations": pronunciations_of(pronounce or []),
     }
     # The library may not import a service, so the rules run in a process of their own.
-    command = [sys.executable, "-m", "services.synth.lexicon"]
+    command = [sys.executable, "-P", "-m", "services.synth.lexicon"]  # -P: as in `node/stack.py`
     ended = subprocess.run(command, input=json.dumps(asked), text=True, env=environment(), check=False)  # noqa: S603
     raise typer.Exit(ended.returncode)

@@ -146,7 +146,8 @@ def _service(
 ) -> NodePart:
     return NodePart(
         name=name,
-        command=(sys.executable, "-m", f"services.{kind}"),
+        # Without -P the folder in which the user works comes first, and a project may have its own package `services`.
+        command=(sys.executable, "-P", "-m", f"services.{kind}"),
         env=env,
         lacks=probes.http(url + ready_path),
         stage=stage,
