@@ -25,9 +25,9 @@ DIST = ROOT / "dist"
 BIN = ROOT / ".venv-dist/bin"
 SOURCES = {"orastream": "shared/", "orastream_services": ""}
 """Name of a wheel → the folder of its packages in the repository."""
-ENVIRONMENT = {
-    name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ
-} | {"PATH": os.defpath}
+ENVIRONMENT = {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL", "TMPDIR") if name in os.environ} | {
+    "PATH": os.defpath
+}
 
 
 @pytest.fixture(scope="session", autouse=True)

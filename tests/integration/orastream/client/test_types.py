@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support import npm
-from tests.support.services import REPOSITORY
+from tests.support.type_checkers import TypeProblem, mypy, pyright
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # npm installs pyright the first time
 
@@ -77,45 +71,16 @@ BlockingClient("nats://a", connect_timeout="2")  # wrong
 """
 
 
-def by_mypy(folder: Path) -> set[tuple[str, int]]:
-    """File and line of each error of mypy, as a project sees them that has the library installed."""
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--config-file=",
-        "--follow-imports=silent",
-        "good.py",
-        "bad.py",
-    ]
-    env = os.environ | {"MYPYPATH": str(REPOSITORY / "shared")}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 1, done.stdout + done.stderr
-    return {(name, int(line)) for name, line in re.findall(r"^(\w+\.py):(\d+): error:", done.stdout, re.MULTILINE)}
+async def pyright_strict(folder: Path) -> list[TypeProblem]:
+    """The errors of pyright in its mode `strict`."""
+    return await pyright(folder, "strict")
 
 
-def by_pyright(folder: Path) -> set[tuple[str, int]]:
-    """File and line of each error of pyright, in its mode `strict`."""
-    modules = npm.installed(REPOSITORY / "tests" / "types") / "node_modules"
-    config = {
-        "typeCheckingMode": "strict",
-        "extraPaths": [str(REPOSITORY / "shared")],
-        "include": ["good.py", "bad.py"],
-    }
-    config |= {"reportUnusedExpression": False}
-    (folder / "pyrightconfig.json").write_text(json.dumps(config))
-    command = ["node", modules / "pyright" / "index.js", "--outputjson", "--pythonpath", sys.executable]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    found = json.loads(done.stdout)["generalDiagnostics"]
-    return {(Path(one["file"]).name, one["range"]["start"]["line"] + 1) for one in found if one["severity"] == "error"}
-
-
-@pytest.mark.parametrize("check", [by_mypy, by_pyright])
-def test_good_programs_pass_and_each_error_of_bad_ones_is_found(
-    tmp_path: Path, check: Callable[[Path], set[tuple[str, int]]]
+@pytest.mark.parametrize("check", [mypy, pyright_strict])
+async def test_good_programs_pass_and_each_error_of_bad_ones_is_found(
+    tmp_path: Path, check: Callable[[Path], Awaitable[list[TypeProblem]]]
 ) -> None:
     (tmp_path / "good.py").write_text(GOOD)
     (tmp_path / "bad.py").write_text(BAD)
     wrong = {("bad.py", n) for n, line in enumerate(BAD.splitlines(), 1) if line.endswith("# wrong")}
-    assert check(tmp_path) == wrong
+    assert {(problem.file, problem.line) for problem in await check(tmp_path)} == wrong

@@ -1,0 +1,3 @@
+"""docs/reference/heard.md: `records = await nc.subscribe(`"""
+
+SAMPLE

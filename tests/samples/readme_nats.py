@@ -1,0 +1,3 @@
+"""README.md: `"tts.request.s1", json.dumps(body)`"""
+
+SAMPLE

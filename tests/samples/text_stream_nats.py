@@ -1,0 +1,3 @@
+"""docs/reference/text-streams.md: `outcome = await nc.subscribe(`"""
+
+SAMPLE

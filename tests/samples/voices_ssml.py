@@ -1,0 +1,19 @@
+"""docs/guide/voices.md: `say-as interpret-as`"""
+
+import asyncio
+
+from given import NATS
+
+from orastream import Client
+
+
+async def sample(client: Client) -> None:
+    SAMPLE
+
+
+async def main() -> None:
+    async with Client(NATS) as client, asyncio.timeout(30):
+        await sample(client)
+
+
+asyncio.run(main())
