@@ -91,9 +91,12 @@ def application(  # noqa: PLR0913 - what the service wires
         documented["openapi_extra"] = (openapi_extra or {}) | asks
         of: Any = {"methods": [method], "response_model": None}
         of["route_class_override"] = documented.pop("route_class", None)
+        head = paths if documented.pop("head", False) else ()
         app.router.add_api_route(first, endpoint, name=route, **of, **documented)
         for path in others:
             app.router.add_api_route(path, endpoint, include_in_schema=False, **of)
+        for path in head:
+            app.router.add_api_route(path, endpoint, include_in_schema=False, **of | {"methods": ["HEAD"]})
 
     add(
         "POST",
@@ -151,6 +154,7 @@ def application(  # noqa: PLR0913 - what the service wires
         ("/api/audio/{sessionId}/{requestId}", "/api/audio/{ids:path}"),
         "audio",
         api.audio,
+        head=True,
         response_class=StreamingResponse,
         responses=openapi_live.AUDIO,
         openapi_extra=openapi_live.AUDIO_PARAMETERS,
@@ -205,6 +209,7 @@ class Api:
         self._legacy = legacy
         self._node = node
         self._request_events = RequestEvents(request_service)
+        self._audio = audio.AudioRoute(request_service)
 
     async def convert(self, request: Request) -> Answer:
         """Speak a text to a phone.
@@ -265,13 +270,14 @@ class Api:
     async def audio(self, request: Request) -> Response:
         """The audio of a request of any transport, complete and in order, while it is made or as long as it is stored.
 
-        If the request is cancelled, the answer ends there. If it fails, the connection is broken off. With `captions`,
-        the answer is a file of timed captions, when the audio has ended.
+        If the request is cancelled, the answer ends there. If it fails, the connection is broken off. A finished file
+        has a length and an entity tag, and can be read in parts; HEAD gives its headers. With `captions`, the answer is
+        a file of timed captions, when the audio has ended.
         """
         session_id, request_id = ids_of(request, "/api/audio/", "sessionId", "requestId")
         if (kind := request.query_params.get("captions")) is not None:
             return await captions.captions(self._request_service, request, session_id, request_id, kind)
-        return await audio.audio(self._request_service, session_id, request_id)
+        return await self._audio.audio(request, session_id, request_id)
 
     async def node(self, _request: Request) -> Answer:
         """The node's open requests and newest reports, at most one second old."""

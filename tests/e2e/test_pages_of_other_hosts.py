@@ -61,6 +61,42 @@ READS_EVENTS = """async ([url, key]) => {
   return new TextDecoder().decode(value);
 }"""
 
+SEEKS = """async ([base, format]) => {
+  const ids = { sessionId: `seek-${format}`, phoneId: "p", requestId: "r" };
+  const text = "The parcel has left. It will be there on Monday, before noon. ".repeat(20);
+  const given = { text, format, sampleRate: 24000, transport: "none", fire_and_forget: false, ...ids };
+  const headers = { "Content-Type": "application/json" };
+  await fetch(`${base}/api/convert-tts/`, { method: "POST", headers, body: JSON.stringify(given) });
+  const audio = document.body.appendChild(document.createElement("audio"));
+  audio.crossOrigin = "anonymous";
+  audio.preload = "metadata";
+  const until = (name) => new Promise((resolve, reject) => {
+    audio.addEventListener(name, resolve, { once: true });
+    audio.addEventListener("error", () => reject(new Error(`${name}: ${audio.error.message}`)), { once: true });
+  });
+  const known = until("loadedmetadata");
+  audio.src = `${base}/api/audio/${ids.sessionId}/r`;
+  await known;
+  const { duration } = audio;
+  const context = new AudioContext();
+  const analyser = context.createAnalyser();
+  context.createMediaElementSource(audio).connect(analyser);
+  const sought = until("seeked");
+  audio.currentTime = duration / 2;
+  await sought;
+  const at = audio.currentTime;
+  const samples = new Float32Array(analyser.fftSize);
+  let loudest = 0;
+  await audio.play();
+  while (audio.currentTime < at + 1) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    analyser.getFloatTimeDomainData(samples);
+    loudest = samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), loudest);
+  }
+  audio.pause();
+  return { duration, at, loudest };
+}"""
+
 
 @pytest.fixture(scope="module")
 def page_logs() -> Logs:
@@ -185,3 +221,23 @@ async def test_without_keys_a_named_page_hears_audio_and_another_one_can_neither
             assert await page.evaluate(FETCHES, [open_to_all.url + path, options]) == "TypeError", path
         assert await page.evaluate(LISTENS_TO_EVENTS, f"{open_to_all.url}/api/events") == "error"
     assert await spoken(open_to_all) == before
+
+
+@pytest.mark.parametrize(("fmt", "tolerance_s"), [("wav", 0.01), ("flac", 0.01), ("opus", 0.05), ("mp3", 0.2)])
+async def test_finished_file_is_played_from_its_middle_in_an_audio_element(
+    chromium: Browser, site_port: int, open_to_all: ServiceProcess, page_node: Stack, fmt: str, tolerance_s: float
+) -> None:
+    async with page_of(chromium, NAMED, site_port) as page:
+        answers: list[tuple[int, str]] = []
+        page.on("response", lambda got: answers.append((got.status, got.headers.get("content-range", ""))))
+        played: dict[str, Any] = await page.evaluate(SEEKS, [open_to_all.url, fmt])
+    async with page_node.client() as client:
+        report = await client.report(f"seek-{fmt}", "r")
+    assert report is not None and report.audio_seconds > 30
+    assert played["duration"] == pytest.approx(report.audio_seconds, abs=tolerance_s)
+    assert played["at"] == pytest.approx(played["duration"] / 2, abs=0.05)
+    assert played["loudest"] > 0.05
+    firsts = [int(said.removeprefix("bytes ").partition("-")[0]) for status, said in answers if status == 206]
+    assert 0 in firsts
+    if fmt == "wav":  # the others are so small that the browser has read all of them meanwhile
+        assert max(firsts) > report.bytes // 4, "the browser has asked for the middle of the file"

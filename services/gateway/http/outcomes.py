@@ -38,7 +38,7 @@ ROUTES: dict[str, set[str]] = {
     "audio": _EVERY
     | _NODE
     | {"streaming", "not_found", "invalid_request", "cancelled", "overloaded", "wait_timeout"}
-    | {"audio_expired", "engine_error", "found", "disconnected"},  # these two: of captions
+    | {"audio_expired", "engine_error", "found", "disconnected", "invalid_range", "precondition_failed"},
     "node": _EVERY | _NODE | {"found"},
     "report_events": _EVERY | _NODE | {"streaming", "not_found", "invalid_request", "overloaded"},
     "events": _EVERY | _NODE | {"streaming", "invalid_request", "overloaded"},

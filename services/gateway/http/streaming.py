@@ -12,6 +12,9 @@ from starlette.types import Message, Send
 STALL_S = 20.0
 """A reader that takes no byte for so long is disconnected. Until then it holds one piece and the socket's buffer."""
 
+LIVE_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
+"""Headers that tell proxies not to buffer an answer and caches not to store it."""
+
 log = structlog.get_logger()
 
 
@@ -20,7 +23,7 @@ class BrokenOff(Exception):
 
 
 class LiveResponse(StreamingResponse):
-    """A streamed answer with headers that tell proxies not to buffer it and caches not to store it."""
+    """A streamed answer with LIVE_HEADERS."""
 
     def __init__(
         self,
@@ -28,10 +31,10 @@ class LiveResponse(StreamingResponse):
         media_type: str,
         headers: Mapping[str, str] | None = None,
         *,
+        status: int = 200,
         stall_s: float = STALL_S,
     ) -> None:
-        live = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Content-Type-Options": "nosniff"}
-        super().__init__(pieces, media_type=media_type, headers={**live, **(headers or {})})
+        super().__init__(pieces, status, {**LIVE_HEADERS, **(headers or {})}, media_type)
         self._stall_s = stall_s
 
     async def stream_response(self, send: Send) -> None:

@@ -1,4 +1,7 @@
-"""`GET /api/audio/{sessionId}/{requestId}`: the audio of a request, while it is made or as long as it is stored."""
+"""`GET /api/audio/{sessionId}/{requestId}`: the audio of a request, while it is made or as long as it is stored.
+
+A finished file has a length and parts (RFC 9110, 14), and `HEAD` gives its headers.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from fastapi import Response
+from fastapi import Request, Response
 
 from orastream.client.complete_audio import SpeechFailed, silence_of
 from orastream.contract import subjects
@@ -14,8 +17,12 @@ from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import OrastreamError, WaitTimeout
 from orastream.contract.messages import Report
 from services.gateway.audio_stream import request_audio
+from services.gateway.files.index import FinishedFile
+from services.gateway.files.reader import AudioGone, FinishedFiles
+from services.gateway.http.held import hold
+from services.gateway.http.ranges import Selection, selection
 from services.gateway.http.responses import Answer, Refused, error
-from services.gateway.http.streaming import BrokenOff, LiveResponse
+from services.gateway.http.streaming import LIVE_HEADERS, BrokenOff, LiveResponse
 from services.gateway.request_service import RequestService
 
 MEDIA = {
@@ -43,22 +50,100 @@ class OpenedAudio:
     messages: Messages
 
 
-async def audio(request_service: RequestService, session_id: str, request_id: str) -> Response:
-    """The file, complete and in order, as a streamed answer that begins with the first audio. Raises as `opened`.
+class AudioRoute:
+    """Answers GET and HEAD of audio files. For one event loop."""
 
-    204 if the text has nothing to say: there is no file, as a WAV file would need a header at least.
-    """
-    of = await opened(request_service, session_id, request_id)
-    headers = {
-        "X-Audio-Format": of.start.format,
-        "X-Sample-Rate": str(of.start.sample_rate_hz),
-        "X-Request-Seq": str(of.report.request_seq),
+    def __init__(self, request_service: RequestService) -> None:
+        self._request_service = request_service
+        self._files = FinishedFiles(request_service.client.reads)
+
+    async def audio(self, request: Request, session_id: str, request_id: str) -> Response:
+        """The file, or a part of it if it is finished; else a streamed answer that begins with the first audio.
+
+        204 if the text has nothing to say: there is no file, as a WAV file would need a header at least.
+        Raises as `opened`, and Refused (412, 416) for conditions and ranges that a finished file does not meet.
+        """
+        report = await stored_report(self._request_service, session_id, request_id)
+        with self._request_service.place():
+            file = await self._files.find(report)
+        if file is not None:
+            return await self._finished(request, report, file)
+        of = await opened_of(self._request_service, report)
+        headers = _headers(of.start, report)
+        if isinstance(of.first, AudioEnd) and not of.first.total_chunks:
+            await of.messages.aclose()
+            return Response(status_code=204, headers=headers | {"Cache-Control": "no-store"})
+        pieces = _pieces(of.first, of.messages)
+        if request.method == "HEAD":
+            await of.messages.aclose()
+            pieces = _nothing()
+        return LiveResponse(pieces, _media(of.start), headers)
+
+    async def _finished(self, request: Request, report: Report, file: FinishedFile) -> Response:
+        asked = selection(request.method, request.headers, file.etag, file.size)
+        headers = _headers(file.start, report) | {"Accept-Ranges": "bytes", "ETag": file.etag}
+        if asked.status == 304:
+            return Response(status_code=304, headers=LIVE_HEADERS | headers)
+        if asked.status in (412, 416):
+            raise Refused(_not_met(asked, file, headers))
+        headers["Content-Length"] = str(asked.last + 1 - asked.first)
+        if asked.status == 206:
+            headers["Content-Range"] = f"bytes {asked.first}-{asked.last}/{file.size}"
+        if request.method == "HEAD":
+            return Response(status_code=200, headers=LIVE_HEADERS | headers, media_type=_media(file.start))
+        hold(request, self._request_service.place())
+        pieces = self._files.read(report, file, asked.first, asked.last)
+        try:
+            first = await anext(pieces)
+        except AudioGone:  # after a status could no longer be sent, it would be a connection that breaks off
+            raise Refused(refusal(silence_of(report))) from None
+        return LiveResponse(_parts(first, pieces), _media(file.start), headers, status=asked.status)
+
+
+def _headers(start: AudioStart, report: Report) -> dict[str, str]:
+    return {
+        "X-Audio-Format": start.format,
+        "X-Sample-Rate": str(start.sample_rate_hz),
+        "X-Request-Seq": str(report.request_seq),
     }
-    if isinstance(of.first, AudioEnd) and not of.first.total_chunks:
-        await of.messages.aclose()
-        return Response(status_code=204, headers=headers | {"Cache-Control": "no-store"})
-    media = MEDIA.get(of.start.format, "application/octet-stream")
-    return LiveResponse(_pieces(of.first, of.messages), media, headers)
+
+
+def _media(start: AudioStart) -> str:
+    return MEDIA.get(start.format, "application/octet-stream")
+
+
+def _not_met(asked: Selection, file: FinishedFile, headers: dict[str, str]) -> Answer:
+    if asked.status == 412:
+        return error(412, "precondition_failed", "If-Match names another file", headers=headers)
+    text = f"Range begins behind the end of the file, which has {file.size} bytes"
+    return error(416, "invalid_range", text, headers=headers | {"Content-Range": f"bytes */{file.size}"})
+
+
+async def _parts(first: bytes, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with contextlib.aclosing(pieces):
+        yield first
+        try:
+            async for piece in pieces:
+                yield piece
+        except AudioGone:
+            raise BrokenOff("the audio was deleted while it was read") from None
+        except OrastreamError as exc:
+            raise BrokenOff(str(exc)) from exc
+
+
+async def _nothing() -> AsyncGenerator[bytes, None]:
+    """Yield no piece."""
+    pieces: tuple[bytes, ...] = ()
+    for piece in pieces:
+        yield piece
+
+
+async def stored_report(request_service: RequestService, session_id: str, request_id: str) -> Report:
+    """The last report of a request. Raises Refused (404), NodeUnavailable."""
+    report = await request_service.client.report(session_id, request_id)
+    if report is None:
+        raise Refused(error(404, "not_found", "no such request within the last hour"))
+    return report
 
 
 async def opened(request_service: RequestService, session_id: str, request_id: str) -> OpenedAudio:
@@ -67,9 +152,12 @@ async def opened(request_service: RequestService, session_id: str, request_id: s
     Raises Refused if the request is unknown or has no audio, or if none comes within `request_service.wait_s` seconds;
     Overloaded, NodeUnavailable.
     """
-    report = await request_service.client.report(session_id, request_id)
-    if report is None:
-        raise Refused(error(404, "not_found", "no such request within the last hour"))
+    return await opened_of(request_service, await stored_report(request_service, session_id, request_id))
+
+
+async def opened_of(request_service: RequestService, report: Report) -> OpenedAudio:
+    """As `opened`, of the request of this report."""
+    session_id, request_id = report.session_id, report.request_id
     if report.final:  # all its audio is stored: if the stream has none, waiting for some would be in vain
         if not await request_service.client.reads.has_audio(*subjects.tokens(session_id, request_id)):
             raise Refused(refusal(silence_of(report)))

@@ -100,12 +100,19 @@ AUDIO: Responses = {
         },
     },
     204: {"description": "the text has nothing to say, so that there is no file"},
+    206: {
+        "description": "the part of a finished file that `Range` names; `Content-Range` says which",
+        "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in sorted(MEDIA.values())},
+    },
+    304: {"description": "`If-None-Match` names the finished file"},
     504: {"model": ErrorBody, "description": "no audio came for GATEWAY_WAIT_SECONDS"},
     **responses(
         {
             404: (ErrorBody, "no such request within the last hour"),
             409: (ErrorBody, "the request was cancelled before it had any audio"),
             410: (ErrorBody, "its audio is no longer stored"),
+            412: (ErrorBody, "`If-Match` names another file than the finished one"),
+            416: (ErrorBody, "`Range` begins behind the end of the finished file"),
             422: (ErrorBody, "an id or `captions` is not valid, or the request failed as `invalid_request`"),
             502: (ErrorBody, "the request failed before it had any audio"),
         },
@@ -120,6 +127,12 @@ AUDIO_PARAMETERS: Map = {
             "in": "query",
             "schema": {"type": "string", "enum": list(CAPTION_FILES)},
             "description": "the timed captions of the audio as WebVTT or SubRip, instead of the audio",
+        },
+        {
+            "name": "Range",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "one range of bytes of a finished file; anything else gives the whole file",
         },
     ]
 }

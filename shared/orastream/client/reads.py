@@ -25,6 +25,7 @@ from orastream.jetstream.api import API, JetStream, Stored
 T = TypeVar("T")
 
 PROBE_S = 1.0
+PAGE_MESSAGES = 64
 PATIENCE_S = 15.0
 """How long a read is repeated while neither the streams nor a gateway answer."""
 
@@ -148,30 +149,41 @@ class Reads:
         Complete when it returns: the leader of the stream has no further message.
         """
         found: list[Stored] = []
-        if await self.direct(stream):
-            while page := await self._page(stream, subject, found[-1].sequence if found else 0):
-                found += page
-            return found
-        after = 0
-        while True:
-            count, ended = len(found), False
-            async with contextlib.aclosing(
-                read_page(self.broker, self.js.names.question_of(subject), ReadQuery(after))
-            ) as page_messages:
-                async for message in page_messages:
-                    if isinstance(message, PageEnd):
-                        after, ended = int(message), True
-                    else:
-                        found.append(message)
-                        after = message.sequence
-            if ended and len(found) == count:
-                return found
+        while page := await self._page(stream, subject, found[-1].sequence if found else 0):
+            found += page
+        return found
 
-    async def _page(self, stream: str, subject: str, after: int) -> list[Stored]:
-        page = await self.js.read(stream, subject, after)
+    async def page(
+        self, stream: str, subject: str, after: int, *, most: int = PAGE_MESSAGES, patience_s: float = PATIENCE_S
+    ) -> list[Stored]:
+        """Return the next messages of a `subject` as `feed` takes it, above `after`; [] proves that none is stored.
+
+        A page has at most `most` messages, or what the gateway gives, and about 1 MiB. Raises NodeUnavailable after
+        `patience_s` seconds.
+        """
+        return await self._repeated(stream, lambda: self._page(stream, subject, after, most), patience_s)
+
+    async def _page(self, stream: str, subject: str, after: int, most: int = PAGE_MESSAGES) -> list[Stored]:
+        if not await self.direct(stream):
+            return await self._asked_page(subject, after)
+        page = await self.js.read(stream, subject, after, batch=most)
         if not page and (message := await self.js.after(stream, subject, after)) is not None:
             page = [message]  # a replica may lag behind, the leader does not
         return page
+
+    async def _asked_page(self, subject: str, after: int) -> list[Stored]:
+        """A page that the gateway gives."""
+        found: list[Stored] = []
+        ended = False
+        while not found and not ended:  # all of a page may be lost on the way
+            question = self.js.names.question_of(subject)
+            async with contextlib.aclosing(read_page(self.broker, question, ReadQuery(after))) as answers:
+                async for message in answers:
+                    if isinstance(message, PageEnd):
+                        ended = True
+                    else:
+                        found.append(message)
+        return found
 
     async def end_of(self, stream: str, subject: str) -> int:
         """Return the sequence of the last message of a `subject` as `feed` takes it; 0: none. Raises NodeUnavailable.

@@ -107,8 +107,16 @@ def with_true_sizes(wav: bytearray) -> bytearray:
 
     Raises ValueError if the bytes do not begin with a header of `wav_header`.
     """
+    set_wav_sizes(wav, len(wav))
+    return wav
+
+
+def set_wav_sizes(wav: bytearray, file_bytes: int) -> None:
+    """Write the sizes of a WAV file of `file_bytes` bytes, less than 4 GiB, into its first bytes, in place.
+
+    Raises ValueError if they do not begin with a header of `wav_header`.
+    """
     if len(wav) < WAV_HEADER_BYTES or wav[:4] != b"RIFF" or wav[36:40] != b"data":
         raise ValueError("not a WAV file as orastream streams it")
-    struct.pack_into("<I", wav, 4, len(wav) - 8)
-    struct.pack_into("<I", wav, 40, len(wav) - WAV_HEADER_BYTES)
-    return wav
+    struct.pack_into("<I", wav, 4, file_bytes - 8)
+    struct.pack_into("<I", wav, 40, file_bytes - WAV_HEADER_BYTES)

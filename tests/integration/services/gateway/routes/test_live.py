@@ -35,19 +35,19 @@ class SentRequest:
         self.session, self.request, self.sequence = session, request, sequence
         self.path = f"/api/audio/{session}/{request}"
         self._js = js
-        self._attempt = 0
+        self.attempt = 0
 
     async def put(self, message: AudioMessage) -> int:
         return (await self._js.store(NAMES.put_audio(self.session, self.request), message.pack())).sequence
 
     async def starts(self, fmt: str = "wav") -> None:
-        self._attempt = await self.put(AudioStart(self.sequence, fmt, 22_050, 1, "espeak", "ko-KR"))
+        self.attempt = await self.put(AudioStart(self.sequence, fmt, 22_050, 1, "espeak", "ko-KR"))
 
     async def chunk(self, index: int, **fields: Any) -> None:
-        await self.put(AudioChunk(self._attempt, index, 100 * index, 0, PIECES[index], **fields))
+        await self.put(AudioChunk(self.attempt, index, 100 * index, 0, PIECES[index], **fields))
 
     async def ends(self, status: EndStatus = "complete", chunks: int = len(PIECES)) -> None:
-        await self.put(AudioEnd(self._attempt, status, chunks, sum(map(len, PIECES)), 0.3))
+        await self.put(AudioEnd(self.attempt, status, chunks, sum(map(len, PIECES)), 0.3))
 
     async def final(self, status: Any, **fields: Any) -> None:
         await end(self._js, await stored_request(self._js, self.session, self.request), status, **fields)
@@ -434,7 +434,7 @@ async def test_openapi_documents_the_live_routes(http: aiohttp.ClientSession, ga
     audio = paths["/api/audio/{sessionId}/{requestId}"]["get"]
     assert set(audio["responses"]) >= {"200", "401", "404", "410"}
     assert {"text/vtt", "application/x-subrip"} <= set(audio["responses"]["200"]["content"])
-    assert [parameter["name"] for parameter in audio["parameters"]] == ["sessionId", "requestId", "captions"]
+    assert [parameter["name"] for parameter in audio["parameters"]] == ["sessionId", "requestId", "captions", "Range"]
     assert {parameter["name"] for parameter in paths["/api/events"]["get"]["parameters"]} == {
         "session",
         "Last-Event-ID",

@@ -1,0 +1,1 @@
+"""Finished audio files: their sizes, their parts, and where each part is stored."""
