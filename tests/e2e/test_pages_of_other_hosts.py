@@ -63,7 +63,7 @@ READS_EVENTS = """async ([url, key]) => {
 
 SEEKS = """async ([base, format]) => {
   const ids = { sessionId: `seek-${format}`, phoneId: "p", requestId: "r" };
-  const text = "The parcel has left. It will be there on Monday, before noon. ".repeat(20);
+  const text = "The parcel has left. It will be there on Monday, before noon. ".repeat(format === "wav" ? 20 : 10);
   const given = { text, format, sampleRate: 24000, transport: "none", fire_and_forget: false, ...ids };
   const headers = { "Content-Type": "application/json" };
   await fetch(`${base}/api/convert-tts/`, { method: "POST", headers, body: JSON.stringify(given) });
