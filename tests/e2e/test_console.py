@@ -8,7 +8,9 @@ import re
 import wave
 from array import array
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -38,6 +40,8 @@ HEARD_AT = """async ([path, times]) => {
   const cues = cuesOf(await (await fetch(`/api/audio/${path}?captions=vtt`)).text());
   return times.map((ms) => heardAt(cues, ms));
 }"""
+CLOCK = timedelta(seconds=2)
+"""The page derives the server's clock from the arrival of events, so it may be late by the way of one."""
 LISTENS = 4
 """How often the test listens again after its listener may have missed a part."""
 
@@ -115,7 +119,7 @@ async def test_request_in_each_mode_is_delivered_and_played(
     async with live(browser, gateway) as page:
         await ask(page, "The parcel has left.", mode=mode, session=f"modes-{mode}", speed="2")
         await until_status(page, "delivered")
-        await expect(newest(page).locator("td").nth(1)).to_have_text(via)
+        await expect(newest(page).locator("td.via")).to_have_text(via)
         await expect(page.locator("#playing")).to_have_text("Nothing is playing")
         name = await page.inner_text("#detail-name")
         await page.wait_for_function("() => recorded.samples.some(Boolean)")
@@ -151,6 +155,30 @@ async def test_requests_of_other_clients_can_be_played(
             await expect(page.locator("#stop")).to_be_disabled()
             await expect(page.locator("#alert")).to_be_hidden()
             await page.evaluate("recorded.rates = []")
+
+
+@pytest.mark.parametrize(("locale", "zone"), [("en-US", "Asia/Seoul"), ("ko-KR", "America/New_York")])
+async def test_each_request_has_the_time_of_day_where_the_browser_is(
+    browser: Browser, gateway: ServiceProcess, client: Client, locale: str, zone: str
+) -> None:
+    """Also in a page that is opened after it. The time is that at which the node stored the request."""
+    before = datetime.now(ZoneInfo(zone)).replace(microsecond=0)
+    accepted = await client.say("What time is it?", session_id="clock", phone_id="p", transport="none", speed=2.0)
+    assert isinstance(accepted, Acceptance)
+    await client.wait("clock", accepted.request_id, 30)
+    after = datetime.now(ZoneInfo(zone))
+    async with live(browser, gateway, locale=locale, timezone_id=zone) as page:
+        cell = page.locator("#list tbody tr", has_text=accepted.request_id).locator("td.at time")
+        await expect(cell).to_have_text(re.compile(r"\d\d:\d\d:\d\d$"))
+        stored = datetime.fromisoformat(await cell.get_attribute("datetime") or "")
+        assert before - CLOCK <= stored <= after + CLOCK
+        shown = stored.astimezone(ZoneInfo(zone)).strftime("%H:%M:%S")
+        assert (await cell.inner_text()).endswith(shown)
+        day_ms = 86_400_000
+        other_day = "(ms) => import('/console/i18n.js').then(({timeOfDay}) => timeOfDay(ms[0], ms[1]))"
+        said = await page.evaluate(other_day, [stored.timestamp() * 1000, stored.timestamp() * 1000 + day_ms])
+        assert said.endswith(shown) and said != shown  # with its date
+        assert await page.evaluate(other_day, [None, 0]) == "–"
 
 
 async def test_the_word_that_is_heard_is_marked(browser: Browser, gateway: ServiceProcess, client: Client) -> None:

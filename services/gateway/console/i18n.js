@@ -26,6 +26,15 @@ export function duration(ms) {
   return t("s", { n: number(ms / 1000, Math.abs(ms) < 10_000 ? 2 : 1) });
 }
 
+/** A time of day where this browser is, as in `14:03:27`; of another day than `now` with its date. Both in ms. */
+export function timeOfDay(ms, now) {
+  if (ms === null) return "–";
+  const at = new Date(ms);
+  const time = at.toLocaleTimeString(current, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+  if (at.toDateString() === new Date(now).toDateString()) return time;
+  return `${at.toLocaleDateString(current, { month: "short", day: "numeric" })} ${time}`;
+}
+
 /** Call `listener` whenever the language has changed. */
 export function onLanguage(listener) {
   listeners.add(listener);

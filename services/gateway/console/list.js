@@ -4,8 +4,8 @@ import { byId, html, write } from "./element.js";
 import { endOf, line, wordsOf } from "./errors.js";
 import { isolated, visible } from "./foreign.js";
 import { shortCutText } from "./heard.js";
-import { duration, t } from "./i18n.js";
-import { firstAudioMs, wholeMs } from "./steps.js";
+import { duration, t, timeOfDay } from "./i18n.js";
+import { beganAt, firstAudioMs, wholeMs } from "./steps.js";
 import { smallFall } from "./waterfall.js";
 
 /** How often what goes on is drawn: each time costs the layout of the table, so all rows change at the same moment. */
@@ -68,8 +68,9 @@ export class List {
       name: html("button", { type: "button", class: "link-like", title: `${isolated(session)} / ${isolated(request)}`, onclick: () => this.on.select(utterance.key) },
         html("bdi", { class: "session" }, visible(session)), " / ", html("bdi", {}, visible(request))),
       cut: html("p", { class: "cut", hidden: true }),
+      at: html("time"),
       status: html("td", { class: "status" }),
-      via: html("td"),
+      via: html("td", { class: "via" }),
       fall: html("td", { class: "fall" }),
       first: html("td", { class: "number" }),
       whole: html("td", { class: "number" }),
@@ -78,8 +79,8 @@ export class List {
       cancel: html("button", { type: "button", onclick: () => this.on.cancel(utterance) }),
     };
     const actions = html("td", { class: "actions" }, cells.listen, cells.cancel);
-    const { name, cut, status, via, fall, first, whole, length } = cells;
-    const line = html("tr", {}, html("th", { scope: "row", class: "id" }, name, cut), status, via, fall, first, whole, length, actions);
+    const { name, cut, at, status, via, fall, first, whole, length } = cells;
+    const line = html("tr", {}, html("th", { scope: "row", class: "id" }, name, cut), html("td", { class: "at" }, at), status, via, fall, first, whole, length, actions);
     return { line, drawn: "", inView: false, ...cells };
   }
 
@@ -90,7 +91,8 @@ export class List {
     const moves = inView && (going ? Math.floor(now / STEP_MS) : report?.deliveredChunks);
     const sound = [report?.audioSeconds, report?.firstAudioMs, track?.state, track?.arrivals.length > 0];
     const heard = [utterance.goesOn, cut?.cancelSeq, cut?.playedMs, cut?.heardText.length];
-    return JSON.stringify([inView, status, selected, requestedAt, endedAt, moves, sound, heard, document.documentElement.lang]);
+    const at = timeOfDay(beganAt(utterance), now);
+    return JSON.stringify([inView, status, selected, requestedAt, endedAt, at, moves, sound, heard, document.documentElement.lang]);
   }
 
   #write(row, utterance, selected, now) {
@@ -103,6 +105,9 @@ export class List {
     row.cut.replaceChildren(...(utterance.cut ? shortCutText(utterance.cut) : []));
     const wrong = utterance.refusal ? wordsOf(utterance.refusal) : report?.error ? endOf(utterance) : null;
     row.status.title = wrong ? line(wrong) : "";
+    const began = beganAt(utterance);
+    write(row.at, timeOfDay(began, now));
+    if (began !== null) row.at.dateTime = new Date(began).toISOString();
     write(row.via, report?.transport ? t(`via.${report.transport}`) : "–");
     write(row.first, duration(firstAudioMs(utterance)));
     write(row.whole, duration(wholeMs(utterance, now)));

@@ -62,6 +62,12 @@ function reckoned(utterance) {
   return times;
 }
 
+/** When the request was stored, or what is known next to it, in ms of this browser's clock; null when nothing is known. */
+export function beganAt(utterance) {
+  const { requestedAt, claimedAt, endedAt } = reckoned(utterance);
+  return requestedAt ?? utterance.call?.at ?? claimedAt ?? endedAt;
+}
+
 /** From the storing of the request to its end, or to now, in ms; null when the beginning is not known. */
 export function wholeMs(utterance, now) {
   const { requestedAt, endedAt } = reckoned(utterance);
