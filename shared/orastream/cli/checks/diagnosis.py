@@ -32,8 +32,11 @@ HELLO = (
     "select orastream.v2 only if the server speaks it, and send hello first (docs/reference/oraserver-v2.md); "
     "orastream check-oraserver --protocol v2 says more"
 )
+SERVICE_MISSING = "no process asks for work"
 HANGS = "it may hang: look at its /readyz"
 SEE_CERTIFICATE = "give ORASERVER_CERT and ORASERVER_KEY of an authority that OraServer trusts"
+PATH_EXISTS = frozenset((400, 405, 406, 411, 415, 422, 426, 501))
+"""Statuses of a path that refuses the method or the request (RFC 9110, 15.5 and 15.6.2): it exists."""
 WORKED = Trial()
 FULL_SHARE = 0.9
 
@@ -219,7 +222,7 @@ def judge_consumer(name: str, answer: Mapping[str, Any]) -> Finding:
         fix = f"if this goes on, start more of them: python -m services.{name}; or {HANGS}"
         return Finding(name, "warning", f"asks for no more work now; {says}", fix)
     fix = f"start it: python -m services.{name}; if it runs, {HANGS}"
-    return Finding(name, "problem", f"no process asks for work; {says}", fix)
+    return Finding(name, "problem", f"{SERVICE_MISSING}; {says}", fix)
 
 
 def judge_chunk_size(chunk_bytes: int, max_text_chars: int, max_payload: int) -> Finding:
@@ -248,10 +251,15 @@ def judge_websocket(url: str, answer: ServiceAnswer, source: str = "") -> Findin
 def judge_http(url: str, answer: ServiceAnswer, source: str = "") -> Finding:
     """The finding for OraServer's HTTP path, after GET or OPTIONS: a POST would be played to a phone.
 
-    Any status that shows that the path exists is ok. `source` says where the URL comes from.
+    Any status that shows that the path exists is ok, also one that refuses only these methods. After 404 the path may
+    exist all the same: some servers answer so to every method but POST. `source` says where the URL comes from.
     """
     url = shown(url) + (f" ({source})" if source else "")
-    if answer.status is not None and (200 <= answer.status < 300 or answer.status in (400, 405, 411, 415, 422)):
+    if answer.status == 404:
+        says = f"{url} answers GET and OPTIONS with HTTP 404: it takes only POST, or nothing is at that path"
+        fix = "check the path in ORASERVER_HTTP_URL; orastream check-oraserver sends a POST"
+        return Finding("OraServer, HTTP", "warning", says, fix)
+    if answer.status is not None and (200 <= answer.status < 300 or answer.status in PATH_EXISTS):
         return Finding("OraServer, HTTP", "ok", f"{url} is there (HTTP {answer.status})")
     return _judge_oraserver("HTTP", "ORASERVER_HTTP_URL", url, answer)
 

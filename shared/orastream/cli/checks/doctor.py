@@ -13,7 +13,7 @@ import aiohttp
 from orastream.base.version import VERSION as SOFTWARE
 from orastream.broker import shown
 from orastream.cli import options, terminal
-from orastream.cli.checks import diagnosis, trial_writes
+from orastream.cli.checks import causes, diagnosis, trial_writes
 from orastream.cli.checks.diagnosis import ClockSeen, Finding, Level, ServiceAnswer
 from orastream.cli.checks.power_cut import MonitoringAnswer, judge_power_cut
 from orastream.cli.node.settings import NodeAddress, find_node
@@ -97,10 +97,13 @@ async def _examine_jetstream(client: Client, monitoring_url: str | None) -> list
     findings += await asyncio.gather(*(_examine_stream(js, name) for name in js.names.streams))
     if all(finding.level != "problem" for finding in findings):
         findings.append(diagnosis.judge_pull(await trial_writes.pull(js)))
-    consumers = [_examine_consumer(js, name) for name in diagnosis.consumer_names()]
-    findings += await asyncio.gather(*consumers)
+    consumers = await asyncio.gather(*(_examine_consumer(js, name) for name in diagnosis.consumer_names()))
+    findings += causes.judge_services([finding for finding in consumers if finding is not None])
     findings += diagnosis.judge_clocks(await _clocks(js))
-    return [*findings, judge_power_cut(client.broker.server, monitoring_url, await _monitoring(monitoring_url))]
+    return [
+        *causes.joined(findings),
+        judge_power_cut(client.broker.server, monitoring_url, await _monitoring(monitoring_url)),
+    ]
 
 
 async def _is_front(js: JetStream) -> bool:
@@ -149,11 +152,14 @@ async def _examine_stream(js: JetStream, name: str) -> Finding:
     return diagnosis.judge_stream(name, answer, trial)
 
 
-async def _examine_consumer(js: JetStream, name: str) -> Finding:
+async def _examine_consumer(js: JetStream, name: str) -> Finding | None:
+    """The finding about a consumer; None if its stream is missing."""
     for look in range(LOOKS):
         if look:
             await asyncio.sleep(LOOK_EVERY_S)
         info = await _asked(management.consumer_info(js, js.names.sessions_stream, name, patience_s=PATIENCE_S))
+        if causes.needs_its_stream(info or {}):
+            return None
         finding = diagnosis.judge_consumer(name, info or _unanswered())
         if finding.level == "ok" or finding.fix == diagnosis.STARTED:
             break
@@ -188,10 +194,11 @@ async def examine_oraserver(node: NodeAddress, *, sources: bool = False) -> list
     connector = aiohttp.TCPConnector(ssl=context)
     async with aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector) as http:
         websocket, post = await asyncio.gather(_websocket(node, headers, tls), _http(http, node.http_url, tls))
-    return [
+    findings = [
         diagnosis.judge_websocket(node.websocket_url, websocket, node.websocket_source if sources else ""),
         diagnosis.judge_http(node.http_url, post, node.http_source if sources else ""),
     ]
+    return causes.judge_oraserver(findings, (node.websocket_url, node.http_url), (websocket, post))
 
 
 async def _websocket(node: NodeAddress, headers: Mapping[str, str], tls: ClientTls) -> ServiceAnswer:

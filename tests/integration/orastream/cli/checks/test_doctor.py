@@ -83,10 +83,15 @@ async def _greets(port: int) -> bool:
 async def test_doctor_says_to_start_the_node_when_nothing_was_started(nats_server: NatsServer) -> None:
     found = named(await doctor.examine_nats(a_node(nats_server.url)))
     assert found["JetStream"].level == "ok"
-    names = ("TTS_SESSIONS", "TTS_AUDIO", "TTS_REPORTS", "TTS_TEXTS")
-    for subject in (*(f"stream {name}" for name in names), "consumer synth"):
-        assert found[subject].level == "problem"
-        assert "orastream up" in found[subject].fix
+    assert [subject for subject, finding in found.items() if finding.level == "problem"] == ["streams"]
+    assert all(name in found["streams"].says for name in NAMES.streams)
+    assert "orastream up" in found["streams"].fix
+
+
+async def test_doctor_says_once_that_no_service_runs(nats_server: NatsServer, js: JetStream) -> None:
+    found = named(await doctor.examine_nats(a_node(nats_server.url)))
+    assert [subject for subject, finding in found.items() if finding.level == "problem"] == ["services"]
+    assert all(name in found["services"].says for name in ("synth", "ws_bridge", "http_bridge"))
 
 
 async def test_doctor_of_a_front_door_names_the_nodes(nats_server: NatsServer) -> None:
@@ -236,7 +241,7 @@ async def an_oraserver(
     [
         (101, 405, ("ok", "ok"), ("", "")),
         (401, 403, ("problem", "problem"), ("ORASERVER_TOKEN", "ORASERVER_TOKEN")),
-        (404, 404, ("problem", "problem"), ("ORASERVER_WEBSOCKET_URL", "ORASERVER_HTTP_URL")),
+        (404, 404, ("problem", "warning"), ("ORASERVER_WEBSOCKET_URL", "ORASERVER_HTTP_URL")),
         (200, 200, ("problem", "ok"), ("not WebSocket", "")),
         (503, 500, ("problem", "problem"), ("its logs", "its logs")),
         (302, 307, ("problem", "problem"), ("redirects", "redirects")),
@@ -298,8 +303,8 @@ async def test_doctor_reports_a_server_that_selects_v2_and_says_no_hello(monkeyp
 
 async def test_doctor_reports_a_problem_without_oraserver() -> None:
     findings = await doctor.examine_oraserver(a_node(oraserver=f"http://127.0.0.1:{free_port()}"))
-    assert [finding.level for finding in findings] == ["problem", "problem"]
-    assert all("start OraServer" in finding.fix for finding in findings)
+    assert [(finding.subject, finding.level) for finding in findings] == [("OraServer", "problem")]
+    assert "start OraServer" in findings[0].fix
 
 
 async def test_doctor_reports_a_problem_for_an_invalid_url() -> None:
@@ -312,5 +317,5 @@ async def test_doctor_shows_no_password(nats_server: NatsServer) -> None:
     found = await doctor.examine_nats(a_node(url))
     found += await doctor.examine_nats(a_node(f"nats://user:secret@127.0.0.1:{free_port()}"))
     found += await doctor.examine_oraserver(a_node(oraserver=f"http://user:secret@127.0.0.1:{free_port()}"))
-    assert len([finding for finding in found if "127.0.0.1" in finding.says]) == 4
+    assert len([finding for finding in found if "127.0.0.1" in finding.says]) == 3
     assert "secret" not in str(found)

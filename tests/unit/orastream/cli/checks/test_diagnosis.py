@@ -45,7 +45,9 @@ def test_websocket_finding_has_a_level_and_a_fix(status: int | None, level: Leve
         (405, "ok", ""),
         (400, "ok", ""),
         (401, "problem", "ORASERVER_TOKEN"),
-        (404, "problem", "ORASERVER_HTTP_URL"),
+        (501, "ok", ""),
+        (426, "ok", ""),
+        (404, "warning", "ORASERVER_HTTP_URL"),
         (500, "problem", "an internal error"),
         (None, "problem", "ORASERVER_HTTP_URL"),
     ],
@@ -54,6 +56,12 @@ def test_http_finding_has_a_level_and_a_fix(status: int | None, level: Level, fi
     finding = diagnosis.judge_http(HTTP, ServiceAnswer(status))
     assert finding.level == level
     assert fix in finding.fix
+
+
+def test_http_finding_does_not_say_that_a_path_is_missing_if_only_get_and_options_were_refused() -> None:
+    finding = diagnosis.judge_http(HTTP, ServiceAnswer(404))
+    assert "it takes only POST, or nothing is at that path" in finding.says
+    assert "nothing is at that path" in diagnosis.judge_websocket(WS, ServiceAnswer(404)).fix  # a handshake is a GET
 
 
 def test_websocket_finding_says_why_oraserver_is_unreachable() -> None:
