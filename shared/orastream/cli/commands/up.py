@@ -29,7 +29,7 @@ from orastream.service.unknown_settings import unknown_names
 LOG_EVERY_S = 0.2
 SHOWN_LINES = 6
 """How many lines of its log are shown when a process has died."""
-STYLES = {State.READY: "green", State.STARTING: "cyan", State.WAITING: "red", State.STOPPED: "dim"}
+STYLES = {State.READY: "green", State.STARTING: "cyan", State.WAITING: "red", State.HELD: "red", State.STOPPED: "dim"}
 
 
 def up(

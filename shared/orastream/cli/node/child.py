@@ -27,13 +27,17 @@ class Child:
         self.pid = process.pid
 
     @classmethod
-    async def start(cls, command: Sequence[str], env: Mapping[str, str], log: LogFile) -> Self:
-        """Start it; stdout and stderr go to `log`. If the command does not exist, the process exits with 127."""
+    async def start(cls, command: Sequence[str], env: Mapping[str, str], log: LogFile, cwd: Path | None = None) -> Self:
+        """Start it in the directory `cwd`; stdout and stderr go to `log`.
+
+        If the command does not exist, the process exits with 127.
+        """
         guarded = (sys.executable, "-I", "-S", str(Path(pdeathsig.__file__)), str(os.getpid()), *command)
         with log.opened() as output:
             process = await asyncio.create_subprocess_exec(
                 *guarded,
                 env=dict(env),
+                cwd=cwd,
                 stdin=DEVNULL,
                 stdout=output,
                 stderr=STDOUT,
@@ -52,8 +56,10 @@ class Child:
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; not to the rest of its group."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        # Not send_signal(): it would reap a child that is dead already, and asyncio would log that it lost the child.
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Send SIGKILL to its process group."""
@@ -62,8 +68,7 @@ class Child:
 
     async def end(self, grace_s: float) -> int:
         """Send SIGTERM, and after `grace_s` seconds SIGKILL to its group; returns the exit code."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.terminate()
+        self.signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(grace_s):
                 return await self.wait()

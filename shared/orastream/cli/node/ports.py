@@ -20,9 +20,12 @@ _TRIES = 200
 class Ports:
     """Chooses ports that are free on 127.0.0.1 and `host`, none twice. Another program may take one before its use."""
 
-    def __init__(self, seed: int | None = None, *, host: str = LOOPBACK) -> None:
-        """`host`: the address of this machine on which the services listen (TTS_HOST)."""
+    def __init__(self, seed: int | None = None, *, host: str = LOOPBACK, among: range = FREE_PORTS) -> None:
+        """`host`: the address of this machine on which the services listen (TTS_HOST). `among` are the ports that
+        `free` chooses from. Programs that start at once can have a part of them each.
+        """
         self._hosts = dict.fromkeys((LOOPBACK, host))
+        self._among = among
         self._given: set[int] = set()
         self._random = random.Random(seed)
 
@@ -46,11 +49,11 @@ class Ports:
     def free(self) -> int:
         """Any free port. Raises SettingsError when none can be found."""
         for _ in range(_TRIES):
-            port = self._random.choice(FREE_PORTS)
+            port = self._random.choice(self._among)
             if self._is_free(port):
                 self._given.add(port)
                 return port
-        raise SettingsError(f"no free port found between {FREE_PORTS.start} and {FREE_PORTS.stop} of 127.0.0.1")
+        raise SettingsError(f"no free port found between {self._among.start} and {self._among.stop} of 127.0.0.1")
 
     def _is_free(self, port: int) -> bool:
         if port in self._given:

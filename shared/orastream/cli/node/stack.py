@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from orastream.cli.node import probes
@@ -52,6 +52,8 @@ class Options:
     replicas: Mapping[str, int] = field(default_factory=dict)
     sync: Sync = Sync.PERIODIC
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cwd: Path | None = None
+    """The directory in which the processes run, and look for `.env`; None: that of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def plan(options: Options, ports: Ports, *, disk_bytes: int) -> Stack:
         stage=SERVERS,
         url=env["NATS_URL"],
     )
-    parts = (nats, *receivers, *services)
+    parts = tuple(replace(part, cwd=options.cwd) for part in (nats, *receivers, *services))
     websocket_url, http_url = _delivers_to(env)
     return Stack(
         parts,

@@ -52,6 +52,8 @@ class NodePart:
     url: str | None = None
     """The URL that is shown to users."""
     health_url: str | None = None
+    cwd: Path | None = None
+    """The directory in which it runs; None: that of this process."""
     files: Mapping[Path, str] = field(default_factory=dict, repr=False)
     """Files that it reads, and their text; written before each start."""
 
@@ -74,6 +76,7 @@ class State(Enum):
     STARTING = "starting"
     READY = "ready"
     WAITING = "died, starts again soon"
+    HELD = "killed, starts again when it is released"
     STOPPED = "stopped"
 
 
@@ -97,6 +100,7 @@ class PartKeeper:
         self._on_change = on_change
         self._child: Child | None = None
         self._stopping = False
+        self._held = False
         self._interrupt = asyncio.Event()
 
     def stop(self) -> None:
@@ -109,6 +113,19 @@ class PartKeeper:
         self.part = replace(self.part, env={**self.part.env, **env})
         self._set(State.STARTING)
         self._interrupt.set()
+
+    def hold(self) -> None:
+        """Kill the process, and do not start it again before `release`."""
+        self._held = True
+        self.kill()
+        self._interrupt.set()
+
+    def release(self) -> None:
+        """Start the process that `hold` has killed; `state` is STARTING until it is ready. Otherwise nothing."""
+        if self._held:
+            self._held = False
+            self._set(State.STARTING)
+            self._interrupt.set()
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal, if it runs. One that dies of it is started again."""
@@ -125,6 +142,11 @@ class PartKeeper:
         backoff = Backoff(0.2, 5.0)
         deaths = 0
         while not self._stopping:
+            if self._held:
+                self._set(State.HELD)
+                await self._interrupt.wait()
+                self._interrupt.clear()
+                continue
             self._set(State.STARTING)
             began = time.monotonic()
             try:
@@ -150,7 +172,7 @@ class PartKeeper:
     async def _run_once(self) -> int:
         """Start the process and return its exit code. Raises OSError when it cannot be started."""
         self.part.write_files()
-        self._child = child = await Child.start(self.part.command, self.part.env, self.log)
+        self._child = child = await Child.start(self.part.command, self.part.env, self.log, self.part.cwd)
         self.pid = child.pid
         try:
             return await self._attend(child)

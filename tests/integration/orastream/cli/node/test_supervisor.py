@@ -204,3 +204,20 @@ asyncio.run(main())
     process.kill()
     await process.wait()
     await until(lambda: all(gone(pid) for pid in pids))
+
+
+async def test_a_held_process_stays_dead_until_it_is_released(tmp_path: Path) -> None:
+    async with supervised(tmp_path, a_part(tmp_path, "one")) as node:
+        keeper = node.keeper("one")
+        first = keeper.pid
+        assert first is not None
+        keeper.hold()
+        await until(lambda: keeper.state is State.HELD)
+        assert keeper.pid is None and gone(first)
+        await asyncio.sleep(0.5)  # longer than the first wait before a restart
+        assert keeper.state is State.HELD
+        keeper.release()
+        await until(lambda: keeper.state is State.READY)
+        assert keeper.pid not in (None, first)
+        keeper.hold()  # one that is held at the end does not keep the supervisor
+    assert keeper.state is State.STOPPED
