@@ -33,6 +33,15 @@ def message_id(*parts: object) -> str:
     return hmac.digest(_KEY, text.encode(), hashlib.sha256).hex()[:32]
 
 
+def renew_key() -> None:
+    """Take a new secret: what this process publishes again after it is no repeat for the server.
+
+    For tests that use the same request ids one after the other on one node (`orastream.testing`).
+    """
+    global _KEY
+    _KEY = secrets.token_bytes(32)
+
+
 def is_session_full(exc: StreamFull) -> bool:
     """Whether the session has no room, and not the node."""
     return _PER_SUBJECT in exc.description
