@@ -57,7 +57,7 @@ class LocalNode:
         Nothing is started yet.
         """
         self.folder = folder.resolve()
-        self.settings = {name.upper(): _text(value) for name, value in (settings or {}).items()}
+        self.settings = {name.upper(): setting_text(value) for name, value in (settings or {}).items()}
         if unknown := sorted(self.settings.keys() - KNOWN):
             raise SettingsError(f"orastream_settings: {', '.join(unknown)}: no setting of the node has this name")
         self.names = Names(self.settings.get("TTS_PREFIX", "tts"))
@@ -170,9 +170,7 @@ class LocalNode:
 
     def violations(self, session_id: str | None = None) -> list[str]:
         """Which rules of the OraServer protocol were broken, as `rule: detail`; [] if none. Raises NodeUnavailable."""
-        found = self._oraserver.listing(session_id)
-        counts = [*found["connectionViolations"], *(v for u in found["utterances"] for v in u["violations"])]
-        return [f"{count['rule']}: {count['detail']}" for count in counts]
+        return self._oraserver.violations(session_id)
 
     def until_received(self, request_id: str, *, session_id: str | None = None, timeout_s: float = 30.0) -> Utterance:
         """Wait until OraServer has received an utterance completely, and return it.
@@ -262,6 +260,6 @@ class LocalNode:
         return OraServerApi(self.oraserver_url, self.settings.get("ORASERVER_TOKEN"))
 
 
-def _text(value: object) -> str:
+def setting_text(value: object) -> str:
     """A setting as in the environment: booleans as `true` and `false`."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -36,6 +36,12 @@ class OraServerApi:
         found: dict[str, Any] = self.call("GET", f"/received{query}")
         return found
 
+    def violations(self, session_id: str | None) -> list[str]:
+        """The rules of the protocol that were broken, as `rule: detail`. Raises NodeUnavailable."""
+        found = self.listing(session_id)
+        counts = [*found["connectionViolations"], *(v for u in found["utterances"] for v in u["violations"])]
+        return [f"{count['rule']}: {count['detail']}" for count in counts]
+
     def until_received(self, request_id: str, *, session_id: str | None, timeout_s: float) -> Utterance:
         """Wait for a complete utterance and return it. Raises NotReceived after `timeout_s` s, NodeUnavailable."""
         deadline = time.monotonic() + timeout_s
