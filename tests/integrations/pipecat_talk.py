@@ -29,8 +29,14 @@ from pipecat.transports.base_output import BaseOutputTransport
 from pipecat.transports.base_transport import TransportParams
 from pipecat.workers.runner import WorkerRunner
 
+from orastream.client.async_client import Client
+from orastream.contract.messages import Report
+from orastream.integrations.pipecat import OrastreamTTSService
+
 F = TypeVar("F", bound=Frame)
 PATIENCE_S = 30.0
+RATE = 22_050  # that of espeak: what it makes comes as it is
+WAV_HEADER = 44
 
 
 class Recorder(FrameProcessor):
@@ -162,3 +168,15 @@ async def talk(tts: TTSService, sample_rate: int = 24_000, *behind: FrameProcess
             await worker.cancel()
             running.cancel()
             await asyncio.wait([running], timeout=10)
+
+
+async def final(client: Client, tts: OrastreamTTSService, count: int = 1) -> list[Report]:
+    """The final reports of a service's requests, in their order; waits until there are so many."""
+    found: list[Report] = []
+    async with asyncio.timeout(20), contextlib.aclosing(client.reports(tts.session_id, history=True)) as reports:
+        async for report in reports:
+            if report.final:
+                found.append(report)
+            if len(found) == count:
+                break
+    return sorted(found, key=lambda report: report.request_seq)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import runpy
 import time
 import wave
@@ -28,45 +27,23 @@ from pipecat.processors.aggregators.llm_context import LLMContext
 from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
 from pipecat.services.tts_service import TextAggregationMode
 from pipecat.transcriptions.language import Language
-from pipecat.utils.errors import ErrorCategory
 
 from orastream.client.async_client import Client
-from orastream.contract.messages import Report
 from orastream.integrations.pipecat import OrastreamTTSService
-from orastream.integrations.pipecat_frames import CATEGORIES
-from tests.integrations.pipecat_talk import Loudspeaker, talk
-from tests.support.processes import free_port
+from tests.integrations.pipecat_talk import RATE, WAV_HEADER, Loudspeaker, final, talk
 from tests.support.scenes import reference
 from tests.support.services import REPOSITORY, Stack
+from tests.support.tcp_server import serving
 
 pytestmark = [
     pytest.mark.integrations,
     pytest.mark.filterwarnings("default"),  # what the package and its libraries deprecate is not this project's
 ]
 
-RATE = 22_050  # that of espeak: what it makes comes as it is
-WAV_HEADER = 44
 TOKENS = ("안녕하세요", ". ", "오늘은 ", "날씨가 ", "맑", "습니다. ", "산책을 ", "가시겠어요?")
 TEXT = "".join(TOKENS)
 LONG = "어제는 비가 왔지만 지금은 하늘이 아주 파랗습니다. " * 8
 Settings = OrastreamTTSService.Settings
-
-
-def test_categories_of_errors_are_those_of_the_package() -> None:
-    assert {ErrorCategory(value).is_permanent for value in CATEGORIES.values() if value != "invalid_request"} == {False}
-    assert ErrorCategory(CATEGORIES["invalid_request"]).is_permanent
-
-
-async def final(client: Client, tts: OrastreamTTSService, count: int = 1) -> list[Report]:
-    """The final reports of a service's requests, in their order; waits until there are so many."""
-    found: list[Report] = []
-    async with asyncio.timeout(20), contextlib.aclosing(client.reports(tts.session_id, history=True)) as reports:
-        async for report in reports:
-            if report.final:
-                found.append(report)
-            if len(found) == count:
-                break
-    return sorted(found, key=lambda report: report.request_seq)
 
 
 async def test_a_response_is_spoken_while_it_is_written(client: Client) -> None:
@@ -123,6 +100,32 @@ async def test_an_interruption_cancels_the_request_and_the_talk_goes_on(client: 
     assert it.errors == []
 
 
+async def test_what_is_not_interruptible_is_spoken_to_its_end(client: Client) -> None:
+    tts, frame = OrastreamTTSService(client=client), TTSSpeakFrame("이 안내는 끝까지 말합니다.")
+    frame.interruptible = False
+    async with talk(tts, RATE) as it:
+        await it.send(frame)
+        await it.down.until(lambda: bool(it.of(TTSAudioRawFrame)))
+        await it.send(InterruptionFrame())
+        context = await it.stopped(1)
+    assert it.audio(context) == (await reference("이 안내는 끝까지 말합니다."))[WAV_HEADER:]
+    assert len(it.of(InterruptionFrame)) == 1
+
+
+async def test_the_connection_opens_with_the_pipeline_which_does_not_wait_for_it() -> None:
+    connected = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+
+    async with serving(silent) as port, asyncio.timeout(10):
+        tts = OrastreamTTSService(url=f"nats://127.0.0.1:{port}", connection={"connect_timeout_s": 0.2})
+        async with talk(tts, RATE) as it:
+            await connected.wait()
+    assert it.errors == []
+
+
 async def test_a_pipeline_that_is_cancelled_cancels_its_request(client: Client, node: Stack) -> None:
     tts = OrastreamTTSService(url=node.nats_server.url)
     async with talk(tts) as it:
@@ -161,50 +164,6 @@ async def test_the_context_of_the_llm_has_what_was_heard_before_an_interruption(
     assert it.errors == []
 
 
-async def test_an_unknown_voice_is_an_error_until_the_settings_change(client: Client) -> None:
-    settings = Settings(voice="vioce", pronunciations={"안녕하세요": "반갑습니다"})
-    tts = OrastreamTTSService(client=client, settings=settings)
-    async with talk(tts, RATE) as it:
-        await it.begin("안녕하세요.")
-        await it.send(LLMFullResponseEndFrame())
-        (error,) = await it.until_errors()
-        assert error.error.startswith("invalid_request: ") and "vioce" in error.error
-        assert error.category is ErrorCategory.INVALID_REQUEST and error.processor is tts
-        await it.stopped(1)
-        assert not tts.is_usable and it.audio() == b""
-        await it.send(TTSUpdateSettingsFrame(delta=Settings(voice=None)))
-        context = await it.say("안녕하세요.")
-        assert len(it.errors) == 1 and it.audio(context) == (await reference("반갑습니다."))[WAV_HEADER:]
-
-
-async def test_a_node_that_is_away_and_a_text_that_is_too_long_are_errors_of_one_reply(
-    client: Client, node: Stack
-) -> None:
-    away = OrastreamTTSService(url=f"nats://127.0.0.1:{free_port()}", connection={"connect_timeout_s": 0.2})
-    async with talk(away, RATE) as it:
-        await it.say("안녕하세요.")
-        error = (await it.until_errors())[0]
-        assert error.error.startswith("internal: ") and error.category is ErrorCategory.CONNECTIVITY
-        assert away.is_usable
-    short = OrastreamTTSService(url=node.nats_server.url, connection={"max_text_chars": 10})
-    async with talk(short, RATE) as it:
-        await it.say("이 글은 열 글자보다 깁니다.")
-        error = (await it.until_errors())[0]
-        assert error.error.startswith("invalid_request: text: ") and error.category is ErrorCategory.APPLICATION
-        assert it.audio(await it.say("하나 둘 셋 ", "넷 다섯.")) != b""
-    assert [report.characters for report in await final(client, short, 2)] == [7, 5]
-
-
-async def test_a_field_that_does_not_exist_is_named(client: Client) -> None:
-    tts = OrastreamTTSService(client=client, settings=Settings(extra={"ttl_secs": 3}))
-    async with talk(tts, RATE) as it:
-        await it.say("안녕하세요.")
-        error = (await it.until_errors())[0]
-    assert error.error.startswith("invalid_request: ") and "'ttl_secs'; did you mean 'ttl_seconds'" in error.error
-    with pytest.raises(TypeError, match="leave out url"):
-        OrastreamTTSService(client=client, url="nats://127.0.0.1")
-
-
 async def test_settings_that_change_in_a_turn_are_those_of_the_text_after_it(client: Client) -> None:
     tts = OrastreamTTSService(client=client)
     async with talk(tts, RATE) as it:
@@ -217,13 +176,6 @@ async def test_settings_that_change_in_a_turn_are_those_of_the_text_after_it(cli
     assert second.audio_seconds < 0.7 * first.audio_seconds
     times = [frame.pts for frame in it.of(TTSTextFrame, context)]
     assert times == sorted(times) and (times[3] - times[0]) / 1e9 == pytest.approx(first.audio_seconds, abs=0.1)
-
-
-async def test_what_has_nothing_to_say_is_no_failure(client: Client) -> None:
-    async with talk(OrastreamTTSService(client=client), RATE) as it:
-        context = await it.say("🙂")
-        assert set(it.audio(context)) <= {0} and it.errors == []
-        assert it.words(await it.say("좋아요.")) == ["좋아요."]
 
 
 async def test_sentences_are_requests_when_pipecat_cuts_the_text(client: Client) -> None:
