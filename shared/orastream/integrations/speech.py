@@ -19,7 +19,7 @@ import uuid
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from orastream.client.async_client import Client
 from orastream.client.complete_audio import SpeechFailed, complete_audio
@@ -30,7 +30,7 @@ from orastream.contract.surrogates import SurrogateJoiner
 from orastream.integrations.live_transcript import LiveTranscript, TranscriptPart
 from orastream.integrations.node_address import connection_options
 
-FORMAT = "pcm16"
+FORMAT: Literal["pcm16"] = "pcm16"
 CANCEL_S = 5.0
 """Timeout of a cancel. If it is not stored by then, the node makes audio that nobody reads."""
 NOT_ENTERED = "enter it first: async with node.utterance() as speech"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -121,7 +120,7 @@ class LocalNode:
             cwd=self.folder,
         )
         ports = Ports(among=self._ports or FREE_PORTS)
-        return stack.plan(options, ports, free_disk_bytes=shutil.disk_usage(self.folder).free)
+        return stack.plan(options, ports, disk_bytes=stack.room(self.folder))
 
     # ---- where it is
 
