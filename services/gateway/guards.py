@@ -15,7 +15,7 @@ from services.gateway.http.held import HELD
 from services.gateway.http.protocol import full
 from services.gateway.http.refusals import Reason
 from services.gateway.http.responses import Answer, error
-from services.gateway.openai.request import error_body
+from services.gateway.openai.error_form import in_form_of
 
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths that are answered even when the gateway has no place for other calls."""
@@ -112,8 +112,6 @@ async def answer_and_close(answer: Answer, scope: Scope, receive: Receive, send:
 
 def _response(answer: Answer, scope: Scope, more_headers: Mapping[str, str] = NO_HEADERS) -> Response:
     """An error in the form of the path's API."""
-    body = answer.body
-    if scope["path"].startswith("/v1/"):
-        body = error_body(answer.status, body["error"]["message"], code=answer.outcome)
+    body = in_form_of(scope["path"], answer).body
     headers = {**answer.headers, **more_headers}
     return Response(codec.encode(body, "json"), answer.status, headers, "application/json")

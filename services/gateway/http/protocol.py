@@ -11,7 +11,6 @@ import asyncio
 import http
 import os
 import resource
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +31,6 @@ BODY_S = 20.0
 """Time for the whole body. Longer than `request_body.TIMEOUT_S`, whose 408 is then sent before the connection ends."""
 STALL_S = 60.0
 """A peer that does not read while 64 KiB wait to be sent is disconnected after this time."""
-SEND_BUFFER_BYTES = 128 * 1024
-"""SO_SNDBUF of a connection. Linux would let it grow to megabytes, which is minutes of mp3: while an engine makes a
-speech no faster than it is played, all of it would fit, and a reader that takes nothing would never be noticed."""
 MAX_CONNECTIONS = 8192
 SPARE_CONNECTIONS = 16
 """Connections beyond all limits, for health checks."""
@@ -76,7 +72,6 @@ class BoundedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a place for the connection, or refuse it with 503."""
         super().connection_made(transport)
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         bounds = self.config.bounds
         opened = bounds.table.open(self, group_of(self.client[0] if self.client else None))
         if opened.over is not None:

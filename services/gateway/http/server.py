@@ -20,6 +20,9 @@ log = structlog.get_logger()
 
 KEEP_ALIVE_S = 75
 """Longer than common clients keep an idle connection: a client that reuses one would else write to a closing socket."""
+SEND_BUFFER_BYTES = 128 * 1024
+"""SO_SNDBUF of a connection. Linux would let it grow to megabytes, which is minutes of mp3: while an engine makes a
+speech no faster than it is played, all of it would fit, and a reader that takes nothing would never be noticed."""
 CUT_AFTER_S = 2.0
 """Time after `grace_s` in which requests whose connection was broken off can end."""
 
@@ -81,6 +84,7 @@ async def serving(
     the context raises its error at the end. Raises SettingsError when the port is taken.
     """
     listener = _listen(host, port)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # its connections inherit it
     bounded = BoundedConfig(
         config.app,
         config.bounds,
