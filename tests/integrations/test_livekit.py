@@ -198,12 +198,13 @@ async def test_a_node_that_stalls_is_a_timeout_and_speaks_nothing_later(
     assert (await speech.synthesize("Hello.").collect()).duration > 0.2
     node.nats_server.freeze()
     try:
-        with pytest.raises(APITimeoutError, match="has not stored the request in time"):
+        with pytest.raises(APITimeoutError, match="the node has"):
             await speech.synthesize(LONG, conn_options=APIConnectOptions(max_retry=0, timeout=0.3)).collect()
     finally:
         node.nats_server.thaw()
     reports = await final_reports(client, speech, 2)
-    assert [report.status for report in reports] == ["delivered", "cancelled"]
+    assert reports[0].status == "delivered"
+    assert reports[1].status in ("cancelled", "expired")  # no synth may have taken it within its second
 
 
 async def test_a_cancel_by_an_operator_ends_the_stream_without_an_error(speech: TTS, client: Client) -> None:

@@ -64,7 +64,7 @@ class SpeechNode:
         `options` are the parameters of `Client`; for those that are absent the node's own variables count: NATS_URL,
         NATS_CREDS and so on (`node_address.py`). With a `client`, which its owner opens and closes, they are not read.
         Raises TypeError for an option that Client does not have, and for a `client` together with options;
-        ValueError for a wrong `prefix`.
+        ValueError for a wrong `prefix`, SettingsError for a variable that is neither true nor false.
         """
         given = {name: value for name, value in options.items() if value is not None}
         if client is not None and given:
@@ -211,10 +211,10 @@ class NodeSpeech:
             return
         self._text_ended = True
         self._text += self._joiner.finish()
-        await self._stream.__aexit__(None, None, None)
-        self._silence_s = silence_s
+        self._silence_s = silence_s  # before the end is stored: NATS may stall
         if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(self._deadline())
+        await self._stream.__aexit__(None, None, None)
 
     async def __aiter__(self) -> AsyncGenerator[SpeechPart, None]:
         """Yield the audio in order, without gaps, each sample once. Closing the generator cancels nothing.

@@ -152,19 +152,24 @@ async def test_a_text_without_a_letter_has_no_audio(node: SpeechNode) -> None:
     assert b"".join(part.audio for part in parts) == b""
 
 
-async def test_a_reader_does_not_wait_for_ever_for_a_node_that_is_silent(shared_node: Stack, node: SpeechNode) -> None:
-    synth = shared_node.only("synth")
+@pytest.mark.parametrize("silent", ["synth", "nats-server"])
+async def test_a_reader_does_not_wait_for_ever_for_a_node_that_is_silent(
+    shared_node: Stack, node: SpeechNode, silent: str
+) -> None:
+    process = shared_node.only("synth") if silent == "synth" else shared_node.nats_server
     async with node.utterance("Hello. I write", **ENGLISH) as speech:
         parts = aiter(speech)
         first = await anext(parts)
-        synth.freeze()
+        process.freeze()
+        ending = asyncio.create_task(speech.end(silence_s=0.5))
         try:
-            with pytest.raises(WaitTimeout):
-                await speech.end(silence_s=0.5)
-                async for _ in parts:
-                    pass
+            async with asyncio.timeout(10):
+                with pytest.raises(WaitTimeout):
+                    async for _ in parts:
+                        pass
         finally:
-            synth.thaw()
+            process.thaw()
+            await ending
     assert first.audio
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orastream.contract.errors import SettingsError
 from orastream.integrations.node_address import URL, connection_options
 
 pytestmark = pytest.mark.unit
@@ -33,6 +34,8 @@ def test_a_caller_in_an_account_has_an_inbox_of_its_own() -> None:
         "tls_handshake_first": True,
     }
     assert connection_options({}, {"NATS_TLS_HANDSHAKE_FIRST": "false"})["tls_handshake_first"] is False
+    with pytest.raises(SettingsError, match="NATS_TLS_HANDSHAKE_FIRST: 'maybe' is neither true nor false"):
+        connection_options({}, {"NATS_TLS_HANDSHAKE_FIRST": "maybe"})
 
 
 @pytest.mark.parametrize("given", [{"nkey_seed": "SU"}, {"creds": Path("/d")}])
