@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 import structlog
 
 from orastream.base import tasks
-from orastream.contract.errors import NodeUnavailable, OrastreamError
+from orastream.contract.errors import NodeUnavailable, OrastreamError, SettingsError
 from orastream.jetstream.object_store import ObjectStore, object_store_config
 from orastream.service.lifecycle import Process
 from services.synth.engine_pool.engine_info import EngineInfo
@@ -41,9 +41,10 @@ log = structlog.get_logger()
 
 
 async def open_store(process: Process, settings: SynthSettings) -> ObjectStore:
-    """Returns the object store of the phrases, created or updated to the settings. Raises SettingsError.
+    """Returns the object store of the phrases, created or updated to the settings.
 
-    If that is not possible now, `process.keeper` tries again, and sentences are spoken without the cache until then.
+    If that is not possible, also because the server gives it no room, `process.keeper` tries again, and sentences are
+    spoken without the cache until then: synth must not end for a cache.
     """
     bucket = process.js.names.phrases_bucket
     config = object_store_config(
@@ -54,7 +55,7 @@ async def open_store(process: Process, settings: SynthSettings) -> ObjectStore:
     )
     try:
         await process.keeper.add(config, change=True)
-    except NodeUnavailable as exc:
+    except (NodeUnavailable, SettingsError) as exc:
         log.warning("no phrase cache yet", error=str(exc))
     return ObjectStore(process.js, bucket, max_bytes=settings.tts_phrase_cache_max_bytes)
 

@@ -94,10 +94,13 @@ def _size(value: str | None) -> int | None:
 
 
 def _caches(given: Mapping[str, str]) -> bool:
-    """Whether synth would use the phrase cache with these settings, by the rule of its `caches_phrases`."""
+    """Whether synth would use the phrase cache with these settings, by the rule of its `caches_phrases`.
+
+    False for an invalid value, which synth names.
+    """
     if CACHE not in given:
         return RTF not in given
-    return given[CACHE].strip().lower() not in {"off", "0", "false", "f", "no", "n"}
+    return given[CACHE].strip().lower() in {"on", "1", "true", "t", "yes", "y"}
 
 
 def _in_words(size: int) -> str:

@@ -61,11 +61,11 @@ class Ports:
         return all(self._is_free_on(host, port) for host in self._hosts)
 
     def _is_free_on(self, host: str, port: int) -> bool:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections in TIME_WAIT
-            try:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections in TIME_WAIT
                 probe.bind((host, port))
-            except OSError as exc:
-                # Another error than a taken port is about TTS_HOST: the service that listens there names it.
-                return host != LOOPBACK and exc.errno != errno.EADDRINUSE
+        except OSError as exc:
+            # Another error than a taken port is about TTS_HOST: the service that listens there names it.
+            return host != LOOPBACK and exc.errno != errno.EADDRINUSE
         return True

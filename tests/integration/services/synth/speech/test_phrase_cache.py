@@ -6,17 +6,24 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import nats
 import pytest
+from structlog.testing import capture_logs
 
-from orastream.contract.errors import ObjectTooLarge
+from orastream.broker import Broker
+from orastream.contract.errors import NodeUnavailable, ObjectTooLarge
 from orastream.jetstream import topology
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.object_store import ObjectStore, object_store_config
+from orastream.service import lifecycle
+from orastream.service.keeper import StreamKeeper
+from orastream.service.metrics import Metrics
 from services.synth.audio.pcm_chunker import Cutting
 from services.synth.engine_pool.pool import EnginePool
-from services.synth.speech.phrase_cache import CachingSpeaker, LookUp
+from services.synth.settings import SynthSettings
+from services.synth.speech.phrase_cache import CachingSpeaker, LookUp, open_store
 from services.synth.speech.phrase_key import Worth
 from services.synth.speech.resume import FIRST_ATTEMPT, Resume
 from services.synth.speech.speak import SpokenUtterance, speak_utterance
@@ -24,6 +31,7 @@ from services.synth.speech.speaker import PoolSpeaker, Speaker
 from services.synth.text.script import script_of
 from tests.support.engines import LOG, TEXT
 from tests.support.nats_server import NatsServer
+from tests.support.processes import Logs
 
 pytestmark = pytest.mark.integration
 
@@ -200,3 +208,26 @@ def test_worth_compares_the_times_of_lookup_and_engine() -> None:
     for _ in range(10):
         worth.note(0.5)
     assert worth.looking_up and worth.keeping(0.5) and not worth.keeping(0.001)
+
+
+async def test_synth_works_without_the_cache_on_a_server_that_refuses_its_size(tmp_path: Path, logs: Logs) -> None:
+    """An account may limit the size of each stream. It is a mistake in the settings, but not worth the end of synth."""
+    config = tmp_path / "account.conf"
+    limit = "jetstream { disk_max_stream_bytes: 8MB }"
+    config.write_text(f"accounts {{ NODE {{ users: [{{user: u, password: p}}], {limit} }} }}\nno_auth_user: u\n")
+    server = NatsServer(tmp_path, logs, "-c", str(config))
+    settings = SynthSettings(_env_file=None)  # type: ignore[call-arg]
+    try:
+        await server.start()
+        async with Broker(server.url, name="test", connect_timeout_s=5) as broker:
+            js = JetStream(broker)
+            keeper = StreamKeeper(js, settings.limits)
+            process = lifecycle.Process(js, Metrics(), asyncio.Event(), keeper)
+            with capture_logs() as logged:
+                store = await open_store(process, settings)
+            (warning,) = [entry for entry in logged if entry["event"] == "no phrase cache yet"]
+            assert "10122" in warning["error"] and "lower TTS_PHRASE_CACHE_MAX_BYTES" in warning["error"]
+            with pytest.raises(NodeUnavailable):
+                await store.get("sentence")
+    finally:
+        server.kill()

@@ -63,6 +63,7 @@ def test_a_value_that_the_services_refuse_is_left_to_them(value: str) -> None:
         ({CACHE: "on"}, True),
         ({CACHE: "off"}, False),
         ({CACHE: "No"}, False),
+        ({CACHE: "maybe"}, False),
         ({"TTS_ENGINE_RTF": "0.5"}, False),
         ({"TTS_ENGINE_RTF": "0.5", CACHE: "true"}, True),
         ({CACHE_BYTES: str(2 << 20)}, False),
