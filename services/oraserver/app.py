@@ -15,7 +15,6 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from orastream.service.health import start_site
-from orastream.service.listening import url_host
 from orastream.service.metrics import CONTENT_TYPE
 from services.oraserver.access import HTTP_PATH, WEBSOCKET_PATH, OraServerAccess
 from services.oraserver.connections import CurrentConnections, was_reset
@@ -282,7 +281,7 @@ async def serve(server: OraServer, *, host: str = "127.0.0.1", port: int = 0) ->
     await runner.setup()
     try:
         bound = await start_site(runner, host, port)
-        server.url = f"http://{url_host(host)}:{bound}"
+        server.url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
         yield server
     finally:
         await runner.cleanup()
