@@ -17,7 +17,7 @@ TIDY_S = 0.3
 """A request that is final is deleted within this time. A cancel before that would only keep its session at work."""
 CANCEL_EVERY_S = 1.0
 OWNER_POLL_S = 0.1
-OWNED_S = 1.5
+OWNED_S = 0.8
 """How long the owner of a session is waited for. Only ids that are used again need that."""
 
 

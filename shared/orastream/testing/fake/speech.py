@@ -64,12 +64,14 @@ class FakeSpeech:
         self._max_text_chars = max_text_chars
         self.utterances: list[FakeUtterance] = []
         """All, in the order of their requests."""
+        self._open: dict[str, list[FakeUtterance]] = {}
+        self._known: dict[tuple[str, str], FakeUtterance] = {}
         self.on_progress: Callable[[FakeUtterance], None] = lambda _utterance: None
         self.on_final: Callable[[FakeUtterance], None] = lambda _utterance: None
 
     def waiting(self, session: str) -> list[FakeUtterance]:
         """The requests of a session that are not final, in order."""
-        return [u for u in self.utterances if u.stored.session == session and not u.final]
+        return list(self._open.get(session, ()))
 
     # ---- what callers store
 
@@ -77,15 +79,15 @@ class FakeSpeech:
         """A request was stored."""
         stored = read_message(message, self._names, max_text_chars=self._max_text_chars)
         assert isinstance(stored, StoredRequest)
-        key = stored.session, stored.token
-        before = next((u for u in self.utterances if u.key == key), None)
-        if before is not None:  # its id has a request already: it is not spoken
+        if (stored.session, stored.token) in self._known:  # its id has a request already: it is not spoken
             self._streams.sessions.delete(message.sequence)
             return
         given = stored.stated_transport or transport
         utterance = FakeUtterance(stored, outcome, sender, given, stored.report("queued"))
         utterance.text = stored.request.text if stored.request is not None else ""
         self.utterances.append(utterance)
+        self._open.setdefault(stored.session, []).append(utterance)
+        self._known[utterance.key] = utterance
         if supersedes(stored, None, first=True, engine=ENGINE) is Supersedes.YES:
             self._cut(as_cancel(stored))
         self._later(utterance, stored.ttl_s, self._expire)
@@ -168,7 +170,7 @@ class FakeSpeech:
         if not isinstance(end, AudioEnd) or end.status != "complete":
             self._fail(utterance, "audio_expired", f"the audio of {request_id} is not stored; ask for the text again")
             return
-        before = next(u for u in self.utterances if u.key == (utterance.stored.session, token))
+        before = self._known[utterance.stored.session, token]
         utterance.redelivered, utterance.text, utterance.spoken = end, before.text, before.spoken
         utterance.first_at_s = time.time()
         self._deliver(utterance)
@@ -250,6 +252,7 @@ class FakeSpeech:
             return
         end = EndError(error.code, error.message) if error is not None else None
         utterance.end_audio(partial(self._audio, utterance), status, end)
+        self._open[utterance.stored.session].remove(utterance)
         self._report(utterance.stored, utterance.finished(status, error), utterance)
         self._heard(utterance, cancel_seq)
         self._streams.sessions.delete(utterance.stored.sequence)

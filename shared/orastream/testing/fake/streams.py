@@ -16,6 +16,8 @@ NO_MESSAGE = {"error": {"code": 404, "err_code": 10037, "description": "no messa
 
 def matches(pattern: str, subject: str) -> bool:
     """Whether a subject matches a filter with `*` for a token and `>` for the rest."""
+    if "*" not in pattern and ">" not in pattern:
+        return pattern == subject
     wanted, tokens = pattern.split("."), subject.split(".")
     for at, word in enumerate(wanted):
         if word == ">":
@@ -38,7 +40,8 @@ class MemoryStream:
         self.name = name
         self.last_sequence = 0
         self._one_each = one_each
-        self._messages: list[Stored] = []
+        self._by_subject: dict[str, list[Stored]] = {}
+        self._subjects: dict[int, str] = {}
         self._ids: dict[str, int] = {}
 
     def repeated(self, message_id: str | None) -> int | None:
@@ -50,20 +53,29 @@ class MemoryStream:
         self.last_sequence += 1
         if (message_id := headers.get("Nats-Msg-Id")) is not None:
             self._ids[message_id] = self.last_sequence
-        if self._one_each:
-            self._messages = [message for message in self._messages if message.subject != subject]
         time = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         stored = Stored(subject, self.last_sequence, time, data, headers)
-        self._messages.append(stored)
+        before = [] if self._one_each else self._by_subject.setdefault(subject, [])
+        before.append(stored)
+        self._by_subject[subject] = before
+        self._subjects[stored.sequence] = subject
         return stored
 
     def delete(self, sequence: int) -> None:
-        """Delete a message."""
-        self._messages = [message for message in self._messages if message.sequence != sequence]
+        """Delete a message. Nothing if it is not stored."""
+        subject = self._subjects.pop(sequence, None)
+        if subject is not None:
+            self._by_subject[subject] = [m for m in self._by_subject[subject] if m.sequence != sequence]
 
     def after(self, pattern: str, sequence: int) -> list[Stored]:
         """The messages of a filter above a sequence, in order."""
-        return [m for m in self._messages if m.sequence > sequence and matches(pattern, m.subject)]
+        found = [m for subject in self._matching(pattern) for m in self._by_subject[subject] if m.sequence > sequence]
+        return sorted(found, key=lambda message: message.sequence)
+
+    def _matching(self, pattern: str) -> list[str]:
+        if pattern in self._by_subject:
+            return [pattern]
+        return [subject for subject in self._by_subject if matches(pattern, subject)]
 
     def last(self, pattern: str) -> Stored | None:
         """The last message of a filter, or None."""

@@ -25,7 +25,7 @@ G711_RATE_HZ = 8_000
 MAX_OPEN_S = 600.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class FakeUtterance:
     """A stored request and what has become of it."""
 

@@ -41,4 +41,5 @@ def test_a_stream_knows_ids_and_keeps_the_last_of_a_subject() -> None:
     assert json.loads(stream.answer({"seq": 1}))["error"]["err_code"] == 10037
     assert json.loads(stream.answer({"seq": 1, "next_by_subj": "r.>"}))["message"]["seq"] == 2
     stream.delete(2)
+    stream.delete(2)
     assert [message.sequence for message in stream.after(">", 0)] == [3]

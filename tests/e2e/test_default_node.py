@@ -1,13 +1,20 @@
-"""`FakeNode` behaves as a real node does: each test here runs against both, and expects the same."""
+"""Tests on a node with default settings, by the fixture `orastream_node`, as users of this project have it.
+
+`FakeNode` behaves as a real node does: each test with `both` runs against both, and expects the same. SSML: the audio
+in OraServer, and the errors of malformed SSML. They stand in one file, which one worker runs: so they share one node.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
+import nats
 import pytest
 
 from orastream import (
@@ -23,9 +30,12 @@ from orastream import (
 )
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.messages import FINAL, parse_request
+from orastream.contract.subjects import token
 from orastream.testing import FakeNode, LocalNode
+from tests.support.scenes import reference
+from tests.support.speech import sha256
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(120)]
 
 IDS = {"session_id": "s1", "phone_id": "p1"}
 TEXT = "The first sentence. The second sentence."
@@ -329,3 +339,65 @@ async def test_a_held_request_of_the_fake_node_is_cut_where_the_test_says() -> N
         await client.say(TEXT, **IDS, request_id="r2")
         fake.release("s1")
         assert (await client.wait("s1", "r2")).status == "delivered"
+
+
+# ---- SSML and numbers, on the real node alone: FakeNode has no engine
+
+PAUSE_S = 0.75
+PLAIN = "<speak>하나입니다. 둘입니다.</speak>"
+PAUSED = "<speak>하나입니다. <break time='750ms'/>둘입니다.</speak>"
+MALFORMED = "<speak>비밀<p></speak>"
+PROBLEM = "text: is no SSML at line 1, column 15: mismatched tag"
+
+
+async def deliver(client: Client, request_id: str, text: str, **options: Any) -> Report:
+    """Request the text and return the report. It must be delivered."""
+    report = await client.say(text, **IDS, request_id=request_id, fire_and_forget=False, **options)
+    assert isinstance(report, Report) and report.status == "delivered", report
+    return report
+
+
+async def test_break_makes_the_audio_longer_by_its_pause(orastream_node: LocalNode) -> None:
+    async with orastream_node.client() as client:
+        plain = await deliver(client, "plain", PLAIN, ssml=True)
+        paused = await deliver(client, "paused", PAUSED, ssml=True, transport="http")
+    assert paused.audio_seconds - plain.audio_seconds == pytest.approx(PAUSE_S, abs=0.001)
+    got, shown = await orastream_node.aio.received("s1")
+    assert got["sha256"] == sha256(await reference("하나입니다. 둘입니다."))
+    assert shown["text"] == PAUSED, "metadata.text is not the text of the request"
+    assert await orastream_node.aio.violations() == []
+
+
+async def test_numbers_are_spoken_in_words(orastream_node: LocalNode) -> None:
+    async with orastream_node.client() as client:
+        for name, text in (("decimal", "3.14입니다."), ("words", "삼 점 일사입니다.")):
+            await deliver(client, name, text)
+    decimal, words = await orastream_node.aio.received("s1")
+    assert decimal["sha256"] == words["sha256"]
+
+
+async def test_markup_is_spoken_as_text_without_the_field_ssml(orastream_node: LocalNode) -> None:
+    async with orastream_node.client() as client:
+        await deliver(client, "plain", MALFORMED)
+
+
+async def test_malformed_ssml_is_refused_by_client_gateway_and_synth(orastream_node: LocalNode) -> None:
+    """Client and gateway refuse it before it is stored; a direct publish gets a failed final report."""
+    body = {"text": MALFORMED, "sessionId": "s1", "phoneId": "p1", "requestId": "r", "ssml": True}
+    url = f"{orastream_node.http_url}/api/convert-tts/"
+    async with aiohttp.ClientSession() as http, http.post(url, json=body) as answer:
+        assert answer.status == 422
+        error = (await answer.json())["error"]
+        assert (error["code"], error["field"]) == ("invalid_request", "text") and PROBLEM in error["message"]
+    async with orastream_node.client() as client:
+        with pytest.raises(InvalidRequest, match=PROBLEM):
+            await client.say(MALFORMED, **IDS, ssml=True)
+        nc = await nats.connect(orastream_node.nats_url)
+        reply = json.loads((await nc.request("tts.speak", json.dumps(body).encode(), timeout=20)).data)
+        assert reply["error"]["code"] == "invalid_request" and PROBLEM in reply["error"]["message"]
+        assert await client.report("s1", "r") is None, "the refused request was stored"
+        await nc.request(f"tts.request.{token('s1')}", json.dumps(body).encode(), timeout=20)
+        await nc.close()
+        report = await client.wait("s1", "r", 20)
+    assert report.status == "failed" and report.error is not None
+    assert (report.error.code, report.error.message, report.error.retryable) == ("invalid_request", PROBLEM, False)
