@@ -35,10 +35,11 @@ MAX_MEANT = 2
 def unknown_names() -> list[str]:
     """Variables that no service reads and that are most likely typing errors. All services share one `.env`."""
     names = set(os.environ) | set(dotenv_values(".env"))
-    return sorted(name for name in names if _is_mistake(name.upper()))
+    return sorted(name for name in names if is_mistake(name.upper()))
 
 
-def _is_mistake(name: str) -> bool:
+def is_mistake(name: str) -> bool:
+    """Whether a variable, in upper case, looks like a setting of the node and is none."""
     if name in KNOWN or name in _OF_OTHERS:
         return False
     if name.startswith(OWN_PREFIXES):

@@ -17,6 +17,7 @@ from orastream.client.blocking import BlockingClient
 from orastream.contract.errors import NodeUnavailable, SettingsError
 from orastream.contract.names import Names
 from orastream.service.settings import KNOWN
+from orastream.service.unknown_settings import correction, is_mistake
 from orastream.testing import clean_slate
 from orastream.testing.async_node import AsyncNode
 from orastream.testing.oraserver_api import OraServerApi, Utterance
@@ -58,8 +59,8 @@ class LocalNode:
         """
         self.folder = folder.resolve()
         self.settings = {name.upper(): setting_text(value) for name, value in (settings or {}).items()}
-        if unknown := sorted(self.settings.keys() - KNOWN):
-            raise SettingsError(f"orastream_settings: {', '.join(unknown)}: no setting of the node has this name")
+        if wrong := next(filter(is_mistake, sorted(self.settings)), None):
+            raise SettingsError(f"orastream_settings: the node has no {wrong}; {correction(wrong)}")
         self.names = Names(self.settings.get("TTS_PREFIX", "tts"))
         self.aio = AsyncNode(self)
         """The same calls for coroutines."""
@@ -217,7 +218,7 @@ class LocalNode:
         self._running.ready(timeout_s)
 
     def reset(self) -> None:
-        """Bring it back to the state after its start, in about 0.1 s if no speech is under way and nothing was killed.
+        """Bring it back to the state after its start, in 0.1 to 1 s if no speech is under way and nothing was killed.
 
         Starts what was killed, clears faults, cancels what is not final, and deletes requests, reports, audio and what
         OraServer has received. A node that does not become empty within 10 s is started anew with the same ports.

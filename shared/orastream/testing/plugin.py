@@ -25,7 +25,9 @@ _NODE: pytest.StashKey[LocalNode] = pytest.StashKey()
 
 @pytest.fixture(scope="session")
 def orastream_settings() -> Mapping[str, object]:
-    """The settings of the node, by name (docs/reference/settings.md). Override it in conftest.py or in a module."""
+    """The settings of the node, by name (docs/reference/settings.md). Override it in the conftest.py of all tests: the
+    node is started once. For one with other settings use `LocalNode` itself.
+    """
     return {}
 
 
@@ -42,20 +44,19 @@ def orastream_session_node(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[LocalNode]:
     """The running node behind `orastream_node`, as the last test has left it. One for each worker of pytest-xdist."""
+    node, problem = None, ""
     try:
         from orastream.testing.local_node import LocalNode
 
-        node = LocalNode(
-            tmp_path_factory.mktemp("orastream-node"),
-            orastream_settings,
-            replicas=orastream_replicas,
-            ports=ports_of(os.environ),
-        )
+        folder = tmp_path_factory.mktemp("orastream-node")
+        node = LocalNode(folder, orastream_settings, replicas=orastream_replicas, ports=ports_of(os.environ))
         node.start()
     except ModuleNotFoundError as exc:
-        pytest.fail(f"the module {exc.name} is not installed; pip install 'orastream[testing]'", pytrace=False)
+        problem = f"the module {exc.name} is not installed; pip install 'orastream[testing]'"
     except OrastreamError as exc:
-        pytest.fail(str(exc), pytrace=False)
+        problem = str(exc)
+    if node is None or problem:
+        pytest.fail(problem, pytrace=False)
     try:
         yield node
     finally:
