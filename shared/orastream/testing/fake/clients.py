@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from orastream.client.async_client import Client
 from orastream.client.blocking import BlockingClient
+from orastream.client.reads import Reads
 from orastream.testing.fake.connection import Exchange, FakeBroker
 
 
@@ -13,8 +15,26 @@ class FakeClient(Client):
     """A `Client` of a `FakeNode`. `async with` opens it, as a real one."""
 
     def __init__(self, exchange: Exchange, prefix: str, options: dict[str, Any]) -> None:
-        super().__init__(FakeBroker(exchange, prefix), **options)
-        self._owns_broker, self._is_open = True, False  # else it would count as open, as with a caller's own Broker
+        self._fake = FakeBroker(exchange, prefix)
+        super().__init__(self._fake, **options)
+
+    async def __aenter__(self) -> Self:
+        # A client does not open the Broker of a caller by itself.
+        await self._fake.__aenter__()
+        return await super().__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await super().__aexit__(kind, exc, trace)
+        await self._fake.__aexit__(kind, exc, trace)
+
+    @property
+    def reads(self) -> Reads:
+        """See `Client.reads`."""
+        if not self._fake.entered:
+            raise RuntimeError("the client is not open: use `async with Client(…) as client`")
+        return super().reads
 
 
 class FakeBlockingClient(BlockingClient):

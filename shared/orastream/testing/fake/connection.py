@@ -56,6 +56,7 @@ class FakeBroker(Broker):
     def __init__(self, exchange: Exchange, prefix: str) -> None:
         super().__init__("nats://fake-node:4222", name="fake", prefix=prefix)
         self._exchange = exchange
+        self.entered = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = 0
         self._callbacks: dict[int, tuple[str, OnMessage]] = {}
@@ -66,6 +67,7 @@ class FakeBroker(Broker):
         self._inboxes.base = self.new_inbox()
         await self.subscribe(f"{self._inboxes.base}.*", self._inboxes.on_message)
         self._exchange.attach(self)
+        self.entered = True
         return self
 
     async def __aexit__(
