@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from orastream.client.async_client import Client
 from orastream.client.blocking import BlockingClient
 from orastream.contract.errors import NodeUnavailable, SettingsError
-from orastream.testing.local_node import setting_text
+from orastream.testing.environment import setting_text
 from orastream.testing.oraserver_api import OraServerApi, Utterance
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from orastream.service.settings import KNOWN
 from orastream.service.unknown_settings import correction, is_mistake
 from orastream.testing import clean_slate
 from orastream.testing.async_node import AsyncNode
+from orastream.testing.environment import setting_text
 from orastream.testing.oraserver_api import OraServerApi, Utterance
 
 if TYPE_CHECKING:
@@ -259,8 +260,3 @@ class LocalNode:
     @property
     def _oraserver(self) -> OraServerApi:
         return OraServerApi(self.oraserver_url, self.settings.get("ORASERVER_TOKEN"))
-
-
-def setting_text(value: object) -> str:
-    """A setting as in the environment: booleans as `true` and `false`."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
