@@ -28,6 +28,9 @@ TOOLS := $(VENV_TOOLS)/.installed
 VENV_RANGES := .venv-ranges
 VENV_DIST := .venv-dist
 SOVITS_WANTS := services/synth/engines/gpt_sovits_local/requirements.txt
+VENV_HOSTS := .venv-hosts
+HOSTS := $(VENV_HOSTS)/.installed
+HOSTS_WANTS := tests/hosts/requirements.txt
 
 # What the three parts of the tests say: torch's is shown after that of the unit tests, and the last line of each ends it.
 UNIT_LOG := .orastream/test-unit.log
@@ -42,8 +45,8 @@ GIVEN_vits := --set TTS_PHRASE_CACHE=off --set ENGINE_PYTHON=$(VENV_TORCH)/bin/p
 NOTE_vits := $(if $(TTS_MODEL_DIR),,"The voices are drawn at random: you will hear noise in the rhythm of the text, no words.")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch sovits integrations auth demo dist test test-dist test-sovits test-integrations ranges chaos chaos-streams chaos-planted soak check bench \
-	picture clean
+.PHONY: help setup torch sovits integrations hosts auth demo dist test test-dist test-sovits test-integrations test-hosts ranges chaos chaos-streams \
+	chaos-planted soak check bench picture clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +58,8 @@ torch: $(TORCH) ## Install what the torch engines need into .venv-torch: a gigab
 sovits: $(SOVITS) ## Install GPT-SoVITS into .venv-sovits, for the engine gpt_sovits_local: minutes, not part of setup
 
 integrations: $(INTEGRATIONS) ## Install LiveKit Agents, Pipecat and the node into .venv-integrations: not part of setup
+
+hosts: $(HOSTS) ## Install what the clients are tested in into .venv-hosts: Django, gunicorn, gevent, Celery; not part of setup
 
 auth: $(RUNS) ## Write NATS accounts and keys into auth/, and have compose use them: ARGS="--caller shop" (again for another)
 	$(BIN)/orastream init-auth $(AUTH) $(ARGS)
@@ -103,6 +108,9 @@ test-integrations: $(INTEGRATIONS) ## Check the plug-ins of LiveKit Agents and P
 ranges: dist ## Run the client's tests with the lowest and the highest releases of its dependencies; print what it installs
 	$(VENV_TOOLS)/bin/python -m tests.ranges dist/orastream-[0-9]*.whl $(VENV_RANGES)
 
+test-hosts: $(DEVELOPS) $(HOSTS) ## Run the tests of the clients in Django, gunicorn, uvicorn, gevent, eventlet and Celery
+	$(BIN)/python -m pytest tests/hosts $(ARGS)
+
 chaos: $(DEVELOPS) ## Disturb a node with faults that overlap, and judge it: SECONDS=60 SEED=(by the clock) NATS=1 (or 3) SESSIONS=20
 	$(BIN)/python -m tests.chaos.composed --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) \
 		--nats $(or $(NATS),1) --sessions $(or $(SESSIONS),20) $(ARGS)
@@ -133,7 +141,7 @@ picture: $(DEVELOPS) ## Make docs/console.png anew, of a real node in a real Chr
 	$(BIN)/python -m tests.picture docs/console.png $(ARGS)
 
 clean: ## Remove everything that these commands have made, .venv too
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) $(VENV_INTEGRATIONS) $(VENV_TOOLS) $(VENV_RANGES) $(VENV_DIST)
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) $(VENV_INTEGRATIONS) $(VENV_HOSTS) $(VENV_TOOLS) $(VENV_RANGES) $(VENV_DIST)
 	rm -rf demo-out .orastream build dist *.egg-info shared/build shared/*.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find shared services tests -type d -name __pycache__ -prune -exec rm -rf {} +
@@ -183,6 +191,11 @@ $(INTEGRATIONS): pyproject.toml shared/pyproject.toml
 		echo "cannot make $(VENV_INTEGRATIONS); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(VENV_INTEGRATIONS)/bin/python -m pip install --quiet --disable-pip-version-check \
 		-e './shared[cli,auth,service]' -e '.[local,test,integrations]'
+
+$(HOSTS): shared/pyproject.toml $(HOSTS_WANTS)
+	@$(PYTHON) -m venv $(VENV_HOSTS) || { rm -rf $(VENV_HOSTS); \
+		echo "cannot make $(VENV_HOSTS); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(VENV_HOSTS)/bin/python -m pip install --quiet --disable-pip-version-check -e ./shared -r $(HOSTS_WANTS)
 	@touch $@
 
 $(SAMPLE)/.made: $(TORCH)
