@@ -68,7 +68,8 @@ class BlockingClient:
         connect_timeout_s: float | None = CONNECT_TIMEOUT_S,
         name: str = "orastream-blocking-client",
     ) -> None:
-        """The arguments are those of `Client`; nothing is connected yet. Raises ValueError for an invalid `prefix`.
+        """The arguments are those of `Client`; nothing is connected yet. Raises ValueError for an invalid `prefix` or
+        `connect_timeout_s`.
 
         A call that must connect first raises NodeUnavailable after `connect_timeout_s` seconds (None: 30). For 1 s
         after that, calls raise it at once; then the client tries again, and a call waits for it at most 0.5 s.
@@ -90,7 +91,8 @@ class BlockingClient:
             "connect_timeout_s": connect_timeout_s,
             "name": name,
         }
-        self._connect_s = MARGIN_S if connect_timeout_s is None else connect_timeout_s + CLOSE_S
+        checked_s = None if connect_timeout_s is None else check_seconds("connect_timeout_s", connect_timeout_s)
+        self._connect_s = MARGIN_S if checked_s is None else checked_s + CLOSE_S
         self._reset()
         _clients.add(self)
 
@@ -326,7 +328,7 @@ class BlockingClient:
         if running is None:
             with self._locked():
                 if (running := self._running) is None:
-                    running = self._running = _Running(LoopThread(), SharedOpening(self._open))
+                    running = self._running = _Running(LoopThread(), SharedOpening(self._open, _ended))
         opened = running.opening.opened
         # Outside the lock: otherwise a thread that waits for the lock would wait longer than its limit.
         return running, opened or running.thread.run(running.opening.get, self._connect_s, late="no connection")
@@ -357,6 +359,10 @@ class _Running:
         """Close the connection, in the thread's loop."""
         if (client := await self.opening.close()) is not None:
             await client.__aexit__(None, None, None)
+
+
+def _ended(client: Client) -> bool:
+    return client.broker.closed.is_set()
 
 
 _clients: weakref.WeakSet[BlockingClient] = weakref.WeakSet()

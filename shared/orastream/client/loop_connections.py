@@ -20,6 +20,7 @@ class _Here:
     """What one event loop has."""
 
     opening: SharedOpening[ClientConnection]
+    connection: ClientConnection | None = None
     guard: AsyncGenerator[None, None] | None = None
     """It is closed with the loop, and then closes the connection."""
 
@@ -41,7 +42,7 @@ class LoopConnections:
                 del self._loops[ended]
             here = self._loops.get(loop)
             if here is None:
-                here = self._loops[loop] = _Here(SharedOpening(self._open))
+                here = self._loops[loop] = _Here(SharedOpening(self._open, _ended))
         return await here.opening.get()
 
     @property
@@ -66,18 +67,26 @@ class LoopConnections:
         connection = self._connection()
         await connection.open()
         loop = asyncio.get_running_loop()
-        guard = self._until_end(loop, connection)
-        await anext(guard)
-        self._loops[loop].guard = guard
+        here = self._loops[loop]
+        earlier, here.connection = here.guard, connection
+        here.guard = self._until_end(loop, here, connection)
+        await anext(here.guard)
+        if earlier is not None:
+            await earlier.aclose()
         return connection
 
     async def _until_end(
-        self, loop: asyncio.AbstractEventLoop, connection: ClientConnection
+        self, loop: asyncio.AbstractEventLoop, here: _Here, connection: ClientConnection
     ) -> AsyncGenerator[None, None]:
         """Whoever ends a loop well (asyncio.run, uvicorn, asgiref) calls `shutdown_asyncgens`, which closes this."""
         try:
             yield
         finally:
-            with self._lock:
-                self._loops.pop(loop, None)
+            if here.connection is connection:  # else it has ended, and another one has its place
+                with self._lock:
+                    self._loops.pop(loop, None)
             await connection.close()
+
+
+def _ended(connection: ClientConnection) -> bool:
+    return connection.broker.closed.is_set()

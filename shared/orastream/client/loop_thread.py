@@ -30,10 +30,15 @@ class LoopThread:
     """A running event loop. `run` may be called from any thread, or from any green thread."""
 
     def __init__(self) -> None:
-        """Start the thread. Raises SettingsError for an environment in which callers could not wait."""
+        """Start the thread.
+
+        Raises SettingsError for an environment in which callers could not wait, and OSError if no loop can be made (too
+        many open files).
+        """
         library = patched_by()
         self._started, self._ended = _Signal(), _Signal()
         self._loop: asyncio.AbstractEventLoop
+        self._failure: OSError | None = None
         self._calls: set[_Call] = set()
         self._thread: threading.Thread | None = None
         if library is None:
@@ -42,6 +47,8 @@ class LoopThread:
         else:
             start_real_thread(library, self._main)
         self._started.wait(STOP_S)
+        if self._failure is not None:
+            raise self._failure
 
     def run(self, call: Callable[[], Coroutine[Any, Any, T]], timeout_s: float | None, *, late: str = "no answer") -> T:
         """Run a coroutine in the loop, and return its result or raise its error.
@@ -82,9 +89,14 @@ class LoopThread:
 
     def _main(self) -> None:
         # Here, because gevent binds the selector of a loop to the thread that makes it.
-        self._loop = asyncio.new_event_loop()
+        try:
+            self._loop = asyncio.new_event_loop()
+        except OSError as exc:
+            self._failure = exc
+            return
+        finally:
+            self._started.set()
         asyncio.set_event_loop(self._loop)
-        self._started.set()
         try:
             self._loop.run_forever()
             self._loop.run_until_complete(_end_all())

@@ -16,9 +16,13 @@ T = TypeVar("T")
 class SharedOpening(Generic[T]):
     """What `open_it` gives, opened at the first call. For one event loop."""
 
-    def __init__(self, open_it: Callable[[], Awaitable[T]]) -> None:
-        """`open_it` raises NodeUnavailable if it cannot be opened now, or another error, which all callers get."""
+    def __init__(self, open_it: Callable[[], Awaitable[T]], ended: Callable[[T], bool] = lambda _: False) -> None:
+        """`open_it` raises NodeUnavailable if it cannot be opened now, or another error, which all callers get.
+
+        What has `ended` for good is opened anew: a server that no longer accepts a user closes its connection.
+        """
         self._open_it = open_it
+        self._ended = ended
         self._pace = ConnectPace()
         self._attempt: asyncio.Task[T] | None = None
         self._began_s = 0.0
@@ -26,7 +30,8 @@ class SharedOpening(Generic[T]):
     @property
     def opened(self) -> T | None:
         """What is open, or None."""
-        return None if self._attempt is None else _result(self._attempt)
+        found = None if self._attempt is None else _result(self._attempt)
+        return None if found is None or self._ended(found) else found
 
     async def get(self) -> T:
         """Return what is open; open it first if it is not.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import os
+import resource
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -28,6 +31,17 @@ def seconds(call: Callable[[], object]) -> float:
     with pytest.raises(NodeUnavailable, match="connection refused"):
         call()
     return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """Let this process open no file."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 async def test_reports_yields_what_the_async_client_yields(nats_server: NatsServer, js: JetStream) -> None:
@@ -131,6 +145,35 @@ async def test_after_a_failed_attempt_calls_fail_at_once_and_a_server_that_comes
 
         await asyncio.to_thread(until_spoken)
         await asyncio.to_thread(client.close)
+
+
+async def test_a_connection_that_has_ended_for_good_is_replaced(nats_server: NatsServer, js: JetStream) -> None:
+    def blocking() -> tuple[int, int]:
+        with BlockingClient(nats_server.url) as client:
+            first = client.say("hello", **IDS)
+            running, opened = client._connected()
+            running.thread.run(lambda: opened.broker.__aexit__(None, None, None), 5)
+            return first.request_seq, client.say("hello", **IDS).request_seq
+
+    first, second = await asyncio.to_thread(blocking)
+    assert second > first
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # asyncio leaves its half-made loop
+def test_a_loop_that_cannot_be_made_is_an_error_at_once() -> None:
+    """Not a wait for a thread that has ended."""
+    with BlockingClient("nats://127.0.0.1:1") as client, no_more_files():
+        began = time.monotonic()
+        with pytest.raises(OSError, match="Too many open files"):
+            client.report("s", "r")
+        assert time.monotonic() - began < 2
+    gc.collect()
+
+
+@pytest.mark.parametrize("limit_s", [-1, float("nan"), float("inf")])
+def test_a_connect_timeout_that_is_none_is_refused(limit_s: float) -> None:
+    with pytest.raises(ValueError, match="^connect_timeout_s is .*: it must be a number of seconds, 0 or more"):
+        BlockingClient("nats://127.0.0.1:1", connect_timeout_s=limit_s)
 
 
 def test_connect_timeout_limits_the_first_call() -> None:

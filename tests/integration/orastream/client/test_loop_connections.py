@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from orastream import Client
+from orastream.broker import Broker
 from orastream.jetstream.api import JetStream
 from tests.support.ending import ending_all
 from tests.support.nats_server import NatsServer
@@ -68,13 +69,14 @@ async def test_a_text_stream_connects_by_itself(client: Client, js: JetStream) -
 
 
 async def test_calls_of_one_loop_share_a_connection_and_loops_have_their_own(client: Client) -> None:
-    brokers = []
+    brokers: list[Broker] = []
 
     async def say() -> None:
         await asyncio.gather(*(client.say("hello", **IDS) for _ in range(10)))
-        brokers.append(client.broker)
+        own = client.broker
+        brokers.append(own)
         await client.say("hello", **IDS)
-        assert client.broker is brokers[-1] and client.broker.connected
+        assert client.broker is own and own.connected
 
     await asyncio.gather(in_a_loop(say), in_a_loop(say))
     await say()
@@ -86,6 +88,18 @@ async def test_calls_of_one_loop_share_a_connection_and_loops_have_their_own(cli
     assert connections(client) == 0 and brokers[2].closed.is_set()
     await client.say("hello", **IDS)
     await client.__aexit__(None, None, None)
+
+
+async def test_a_connection_that_has_ended_for_good_is_replaced(client: Client) -> None:
+    async def run() -> None:
+        await client.say("hello", **IDS)
+        ended = client.broker
+        await ended.__aexit__(None, None, None)  # as after a server that refuses the user
+        await client.say("hello", **IDS)
+        assert client.broker is not ended and client.broker.connected and connections(client) == 1
+
+    await in_a_loop(run)
+    assert connections(client) == 0
 
 
 async def test_a_loop_that_is_closed_without_its_generators_is_forgotten(client: Client) -> None:

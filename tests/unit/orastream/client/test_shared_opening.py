@@ -80,6 +80,15 @@ async def test_another_error_is_raised_as_it_is_and_does_not_begin_a_pause() -> 
     assert await opening.get() == "connection"
 
 
+async def test_what_has_ended_is_opened_anew() -> None:
+    ended: set[str] = set()
+    server = _Server("one", "two")
+    opening = SharedOpening(server.open, ended.__contains__)
+    assert await opening.get() == "one"
+    ended.add("one")
+    assert opening.opened is None and await opening.get() == "two" == await opening.get()
+
+
 async def test_close_ends_an_attempt_and_gives_what_is_open() -> None:
     opening = SharedOpening(_Server("connection", delay_s=30).open)
     waiting = asyncio.create_task(opening.get())
