@@ -3,59 +3,67 @@
 # the packages that only it needs, and the code.
 #
 # A package index of your own: --build-arg PIP_INDEX_URL=… (PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST), as pip reads them.
+# The base image by its digest: --build-arg PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:…
 # No `syntax=` line on purpose: it would pull a frontend, and a build needs nothing but the base image and the index.
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 # ---- deps: the venv with what every service needs. The code is not here yet: its changes leave this cached.
+# Each package is locked: pip refuses a file whose hash is not in deploy/locks. setuptools builds what has no wheel.
 FROM ${PYTHON_IMAGE} AS deps
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_PYTHON=/opt/orastream/bin/python
-COPY <<'E' /usr/local/bin/requirements.py
-"""`requirements.py FOLDER EXTRA[,EXTRA]`: what the project there needs of the index, to be installed before the code."""
-import sys, tomllib
-with open(f"{sys.argv[1]}/pyproject.toml", "rb") as file:
-    project = tomllib.load(file)["project"]
-wanted = project["dependencies"] + [r for e in sys.argv[2].split(",") for r in project["optional-dependencies"][e]]
-print("\n".join(r for r in wanted if not r.startswith("orastream")))
-E
 WORKDIR /src
-COPY shared/pyproject.toml shared/
+COPY deploy/locks/build.txt deploy/locks/runtime.txt locks/
 RUN --mount=type=cache,target=/root/.cache/pip python -m venv --without-pip /opt/orastream \
-    && python /usr/local/bin/requirements.py shared service,traces > /tmp/requirements && pip install -r /tmp/requirements
-COPY pyproject.toml .
+    && pip install --no-deps --require-hashes -r locks/build.txt \
+    && pip install --no-deps --require-hashes --no-build-isolation -r locks/runtime.txt \
+    && pip uninstall --yes --quiet setuptools
 
-# ---- what one service needs besides, as an overlay of the venv: `--prefix` leaves out what the venv has already
+# ---- what one service needs besides, as an overlay of the venv
 FROM deps AS synth-packages
-ARG EXTRAS=
-RUN --mount=type=cache,target=/root/.cache/pip python /usr/local/bin/requirements.py . "synth${EXTRAS:+,$EXTRAS}" \
-    > /tmp/requirements && pip install --prefix=/overlay -r /tmp/requirements \
+COPY deploy/locks/synth.txt locks/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --prefix=/overlay --no-deps --require-hashes -r locks/synth.txt \
     && find /overlay/lib -path '*/numpy/*' -type d -name tests -prune -exec rm -r {} +
+# Further extras are not locked, but what is locked keeps its version. With PYTHONPATH pip sees that it is there.
+ARG EXTRAS=
+COPY pyproject.toml deploy/locks/requirements.py ./
+RUN --mount=type=cache,target=/root/.cache/pip test -z "$EXTRAS" || { \
+    python requirements.py . "$EXTRAS" > /tmp/requirements \
+    && sed -n 's/^\([^ #]*==[^ ]*\) .*/\1/p' locks/runtime.txt locks/synth.txt > /tmp/constraints \
+    && export PYTHONPATH=$(echo /overlay/lib/python*/site-packages) \
+    && pip install --prefix=/overlay -c /tmp/constraints -r /tmp/requirements; }
 
 FROM deps AS ws_bridge-packages
-RUN --mount=type=cache,target=/root/.cache/pip python /usr/local/bin/requirements.py . ws_bridge \
-    > /tmp/requirements && pip install --prefix=/overlay -r /tmp/requirements
+COPY deploy/locks/ws_bridge.txt locks/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --prefix=/overlay --no-deps --require-hashes -r locks/ws_bridge.txt
 
 FROM deps AS http_bridge-packages
-RUN --mount=type=cache,target=/root/.cache/pip python /usr/local/bin/requirements.py . http_bridge \
-    > /tmp/requirements && pip install --prefix=/overlay -r /tmp/requirements
+COPY deploy/locks/http_bridge.txt locks/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --prefix=/overlay --no-deps --require-hashes -r locks/http_bridge.txt
 
 FROM deps AS gateway-packages
-RUN --mount=type=cache,target=/root/.cache/pip python /usr/local/bin/requirements.py . gateway \
-    > /tmp/requirements && pip install --prefix=/overlay -r /tmp/requirements
+COPY deploy/locks/gateway.txt locks/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --prefix=/overlay --no-deps --require-hashes -r locks/gateway.txt
 
 FROM deps AS oraserver-packages
-RUN --mount=type=cache,target=/root/.cache/pip python /usr/local/bin/requirements.py . oraserver \
-    > /tmp/requirements && pip install --prefix=/overlay -r /tmp/requirements
+COPY deploy/locks/oraserver.txt locks/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip install --prefix=/overlay --no-deps --require-hashes -r locks/oraserver.txt
 
 # ---- code: the library and the services, the same for all; the CLI is not for images
 FROM deps AS code
+RUN --mount=type=cache,target=/root/.cache/pip pip install --no-deps --require-hashes -r locks/build.txt
+COPY pyproject.toml .
 COPY shared shared
 COPY services services
-RUN --mount=type=cache,target=/root/.cache/pip pip install --no-deps --prefix=/overlay ./shared . \
-    && rm -r /overlay/bin
+RUN pip install --no-deps --no-build-isolation --prefix=/overlay ./shared . && rm -r /overlay/bin
 
 # ---- runtime: what all images have in common
 FROM ${PYTHON_IMAGE} AS runtime
@@ -68,10 +76,11 @@ RUN python -c "import aiohttp.web, argparse, ctypes, multiprocessing.spawn, nats
 pydantic_settings, structlog, uvloop, wave"
 ENV PYTHONDONTWRITEBYTECODE=1
 WORKDIR /srv
+ARG PYTHON_IMAGE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.vendor="orastream" \
-      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 

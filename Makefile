@@ -27,6 +27,7 @@ VENV_TOOLS := .venv-tools
 TOOLS := $(VENV_TOOLS)/.installed
 VENV_RANGES := .venv-ranges
 VENV_DIST := .venv-dist
+WHEELS := $(VENV_DIST)/.installed
 SOVITS_WANTS := services/synth/engines/gpt_sovits_local/requirements.txt
 VENV_HOSTS := .venv-hosts
 HOSTS := $(VENV_HOSTS)/.installed
@@ -45,8 +46,8 @@ GIVEN_vits := --set TTS_PHRASE_CACHE=off --set ENGINE_PYTHON=$(VENV_TORCH)/bin/p
 NOTE_vits := $(if $(TTS_MODEL_DIR),,"The voices are drawn at random: you will hear noise in the rhythm of the text, no words.")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup torch sovits integrations hosts auth demo dist test test-dist test-sovits test-integrations test-hosts ranges chaos chaos-streams \
-	chaos-planted soak check bench picture clean
+.PHONY: help setup torch sovits integrations hosts auth demo dist test test-dist test-sovits test-integrations test-hosts ranges lock licences \
+	sbom chaos chaos-streams chaos-planted soak check bench picture clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -92,10 +93,7 @@ test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker, Prometheus 
 		'chaos, e2e, integration:' "$$(tail -n 1 $(NODE_LOG))"; \
 	test $$torch -eq 0 -a "$$(cat $(UNIT_LOG).rc)" -eq 0 -a "$$(cat $(NODE_LOG).rc)" -eq 0
 
-test-dist: $(DEVELOPS) dist ## Install the wheels into an empty environment, and speak with a node that is started from them
-	$(VENV_TOOLS)/bin/python -m venv --without-pip --clear $(VENV_DIST)
-	$(VENV_TOOLS)/bin/python -m pip --python $(VENV_DIST)/bin/python install --quiet --disable-pip-version-check \
-		"$$(ls dist/orastream-[0-9]*.whl)[cli,auth]" "$$(ls dist/orastream_services-[0-9]*.whl)[local]"
+test-dist: $(DEVELOPS) $(WHEELS) ## Install the wheels into an empty environment, and speak with a node that is started from them
 	$(BIN)/python -m pytest --confcutdir=tests/wheels tests/wheels $(ARGS)
 
 test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its own environment
@@ -104,6 +102,17 @@ test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its o
 test-integrations: $(INTEGRATIONS) ## Check the plug-ins of LiveKit Agents and Pipecat, with the real packages, on a real node
 	$(VENV_INTEGRATIONS)/bin/python -m mypy shared/orastream/integrations/*.py examples/*.py
 	$(VENV_INTEGRATIONS)/bin/python -m pytest tests/integrations $(ARGS)
+
+lock: $(TOOLS) ## Write deploy/locks, from which the images are built, after a change of dependencies; UPGRADE=1 takes the newest
+	$(VENV_TOOLS)/bin/python deploy/locks/lock.py $(if $(UPGRADE),--upgrade)
+
+licences: $(WHEELS) ## Write docs/reference/third-party.md: the licences of what is in the images
+	$(VENV_TOOLS)/bin/python deploy/locks/licences.py $(VENV_DIST)
+
+sbom: $(WHEELS) ## Write a bill of materials (CycloneDX) for each image into dist/sbom/
+	@mkdir -p dist/sbom
+	$(VENV_TOOLS)/bin/cyclonedx-py environment --of JSON -o dist/sbom/node.cdx.json $(VENV_DIST)/bin/python
+	$(VENV_TOOLS)/bin/python deploy/locks/sbom.py dist/sbom/node.cdx.json dist/sbom
 
 ranges: dist ## Run the client's tests with the lowest and the highest releases of its dependencies; print what it installs
 	$(VENV_TOOLS)/bin/python -m tests.ranges dist/orastream-[0-9]*.whl $(VENV_RANGES)
@@ -175,6 +184,15 @@ $(TOOLS): pyproject.toml
 		echo "cannot make $(VENV_TOOLS); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(VENV_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check 'setuptools==84.2.1' build==1.6.1 \
 		cyclonedx-bom==7.5.0 pip==26.3 uv==0.13.9
+	@touch $@
+
+# The wheels with the releases that the images have; each time anew, as the wheels are.
+$(WHEELS): dist
+	$(VENV_TOOLS)/bin/python -m venv --without-pip --clear $(VENV_DIST)
+	sed -n 's/^\([^ #]*==[^ ]*\) .*/\1/p' deploy/locks/*.txt >$(VENV_DIST)/constraints.txt
+	$(VENV_TOOLS)/bin/python -m pip --python $(VENV_DIST)/bin/python install --quiet --disable-pip-version-check \
+		-c $(VENV_DIST)/constraints.txt \
+		"$$(ls dist/orastream-[0-9]*.whl)[cli,auth]" "$$(ls dist/orastream_services-[0-9]*.whl)[local]"
 	@touch $@
 
 # In two steps, as the package's numpy and pydantic are older than what it could have beside the node; see $(SOVITS_WANTS).

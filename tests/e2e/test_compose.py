@@ -186,6 +186,7 @@ async def test_containers_are_locked_down(stack: Compose) -> None:
             labels = container["Config"]["Labels"]
             assert labels["org.opencontainers.image.title"] == f"orastream {service}"
             assert labels["org.opencontainers.image.revision"] == "0123abc"
+            assert labels["org.opencontainers.image.base.name"] == "python:3.11-slim-bookworm"
     assert counts == {"nats": 1, "synth": 3, "ws_bridge": 3, "http_bridge": 1, "gateway": 1, "oraserver": 1}
 
 

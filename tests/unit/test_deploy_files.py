@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from orastream.cli.auth.plan import Wishes, carry_out
 from services.synth.settings import SynthSettings
 from tests.house.docs import anchors
+from tests.support.docker import NATS_IMAGE
 from tests.support.monitoring import GRAFANA, ROOT, alert_rules, dashboards, panels, queries, variables
 
 pytestmark = pytest.mark.unit
@@ -69,6 +70,29 @@ def test_images_built_by_compose_have_their_commit_as_a_label() -> None:
             assert service["build"]["args"]["REVISION"] is None, (
                 f"{name}: REVISION must have no value here; it comes from the environment"
             )
+
+
+def test_base_images_can_be_named_with_their_digest() -> None:
+    """By default the tag that the Dockerfile and Kubernetes name, too."""
+    base = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert base is not None
+    for service in SERVICES.values():
+        if "build" in service:
+            assert service["build"]["args"]["PYTHON_IMAGE"] == f"${{PYTHON_IMAGE:-{base[1]}}}"
+    assert SERVICES["nats"]["image"] == f"${{NATS_IMAGE:-{NATS_IMAGE}}}"
+    assert f"image: {NATS_IMAGE}\n" in (ROOT / "deploy/kubernetes/base/nats.yaml").read_text()
+
+
+def test_each_built_image_has_both_platforms_and_the_name_that_kubernetes_expects() -> None:
+    """In deploy/platforms.yaml. compose.yaml has no platforms: an engine's default builder refuses more than one."""
+    override = yaml.safe_load((ROOT / "deploy/platforms.yaml").read_text())["services"]
+    assert override.keys() == {name for name, service in SERVICES.items() if "build" in service}
+    for name, service in override.items():
+        assert service["build"] == {"platforms": ["linux/amd64", "linux/arm64"]}
+        assert re.fullmatch(
+            rf"\$\{{IMAGE_REGISTRY:\?[^}}]+\}}/orastream-{name}:\$\{{IMAGE_TAG:-0\.1\.0\}}", service["image"]
+        )
+        assert "platforms" not in SERVICES[name]["build"]
 
 
 @pytest.mark.parametrize("name", SERVICES)

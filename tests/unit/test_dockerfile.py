@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
 
 import pytest
 import yaml
@@ -46,17 +45,31 @@ def test_the_packages_of_a_service_are_listed_in_its_own_extra() -> None:
     assert named and not [requirement for requirement in named if requirement.startswith("orastream")]
 
 
-def test_build_arg_extras_adds_the_requirements_of_pyproject(tmp_path: Path) -> None:
+def test_build_arg_extras_adds_the_requirements_of_pyproject() -> None:
     """`--build-arg EXTRAS=torch`: its requirements come beside all of synth's own. (torch itself is not built here.)"""
-    script = re.search(r"^COPY <<'E' \S+requirements.py$\n(.*?)^E$", DOCKERFILE, re.MULTILINE | re.DOTALL)
-    assert script is not None
-    (tmp_path / "requirements.py").write_text(script[1])
 
     def wanted(extras: str) -> set[str]:
-        command = [sys.executable, tmp_path / "requirements.py", ROOT, extras]
+        command = [sys.executable, ROOT / "deploy/locks/requirements.py", ROOT, extras]
         return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n"))
 
     assert any(requirement.startswith("torch==") for requirement in wanted("synth,torch") - wanted("synth"))
     assert wanted("synth") < wanted("synth,torch")
     for target in set(TARGETS) - {"synth"}:
         assert not any(requirement.startswith("torch") for requirement in wanted(target))
+
+
+def test_every_package_of_an_image_is_locked() -> None:
+    """pip installs what is in a lock, by its hash and nothing else; but for EXTRAS, and the code of this repository."""
+    commands = re.findall(r"pip install (.*?)(?: &&|; \}|$)", DOCKERFILE.replace("\\\n", ""), re.MULTILINE)
+    locked = [command for command in commands if "--require-hashes" in command]
+    assert {name for one in locked for name in re.findall(r"-r locks/(\w+)\.txt", one)} == {
+        *TARGETS,
+        "runtime",
+        "build",
+    }
+    assert all("--no-deps" in command for command in locked)
+    others = [" ".join(command.split()) for command in commands if command not in locked]
+    assert others == [
+        "--prefix=/overlay -c /tmp/constraints -r /tmp/requirements",  # EXTRAS
+        "--no-deps --no-build-isolation --prefix=/overlay ./shared .",
+    ]

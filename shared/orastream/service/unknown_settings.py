@@ -25,8 +25,8 @@ SHARED_PREFIXES = (
 )
 """Other programs have such variables, too. One that is no setting is a mistake if it resembles a setting."""
 _OF_OTHERS = frozenset(
-    """NATS_PORT NATS_AUTH_DIR NATS_NODE_URL NATS_NODE_PASSWORD NATS_CALLER_PASSWORD SYNTH_EXTRAS SYNTH_MODELS
-    SYNTH_LEXICON_DIR SYNTH_CPU_QUOTA NATS_USER NATS_NKEY STOP_GRACE_PERIOD""".split()
+    """NATS_PORT NATS_AUTH_DIR NATS_NODE_URL NATS_NODE_PASSWORD NATS_CALLER_PASSWORD NATS_IMAGE SYNTH_EXTRAS
+    SYNTH_MODELS SYNTH_LEXICON_DIR SYNTH_CPU_QUOTA NATS_USER NATS_NKEY STOP_GRACE_PERIOD""".split()
 )
 """Variables that only compose.yaml reads, and those of NATS' command line that resemble a setting."""
 MAX_MEANT = 2
