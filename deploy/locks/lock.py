@@ -43,19 +43,33 @@ def tags(machine: str) -> set[Tag]:
 TAGS = {name: tags(machine) for name, machine in ARCHITECTURES.items()}
 
 
-def resolved(
-    wanted: Iterable[str], machine: str | None, known: Iterable[str], *, upgrade: bool = False
-) -> dict[str, dict[str, Any]]:
-    """Name → package of `pylock.toml` (PEP 751), for this machine, or with the files for all. `known` are kept."""
+def compile_with_uv(asked: Iterable[str], machine: str | None, out: Path, *options: str | Path) -> None:
+    """Resolve requirements into the file `out`, for this machine or for all. uv says what cannot be resolved."""
+    uv = [Path(sys.executable).parent / "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
+    platform = ["--python-platform", f"{machine}-manylinux_2_{GLIBC}"] if machine else ["--universal"]
+    wanted = out.with_suffix(".in")
+    wanted.write_text("\n".join(asked))
+    subprocess.run(
+        [*uv, "--python-version", ".".join(map(str, PYTHON)), *platform, *options, "-o", out, wanted], check=True
+    )
+
+
+def chosen(asked: Iterable[str], *, upgrade: bool) -> list[str]:
+    """The versions to lock, as `name==version`: those that are locked, where the requirements still allow them."""
     with tempfile.TemporaryDirectory() as folder:
-        asked, pins, lock = (Path(folder) / name for name in ("asked.in", "pins.txt", "pylock.toml"))
-        asked.write_text("\n".join(wanted))
-        pins.write_text("\n".join(known))
-        uv = ["uv", "pip", "compile", "--quiet", "--no-header", "--python-version", ".".join(map(str, PYTHON))]
-        platform = ["--python-platform", f"{machine}-manylinux_2_{GLIBC}"] if machine else ["--universal"]
-        command = [Path(sys.executable).parent / uv[0], *uv[1:], *platform, "-o", lock, asked]
-        subprocess.run(command if upgrade else [*command, "-c", pins], check=True)
-        return {package["name"]: package for package in tomllib.loads(lock.read_text())["packages"]}
+        out = Path(folder) / "chosen.txt"
+        out.write_text("\n".join(locked()))  # uv prefers what is in the file that it writes
+        compile_with_uv(asked, ARCHITECTURES["amd64"], out, *(["--upgrade"] if upgrade else []))
+        return pinned(out.read_text())
+
+
+def resolved(asked: Iterable[str], machine: str | None, pins: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Name → package of `pylock.toml` (PEP 751) in these versions: for this machine, or with the files for all."""
+    with tempfile.TemporaryDirectory() as folder:
+        constraints, out = Path(folder) / "constraints.txt", Path(folder) / "pylock.toml"
+        constraints.write_text("\n".join(pins))
+        compile_with_uv(asked, machine, out, "-c", constraints)
+        return {package["name"]: package for package in tomllib.loads(out.read_text())["packages"]}
 
 
 def entry(package: dict[str, Any]) -> str:
@@ -76,10 +90,14 @@ def entry(package: dict[str, Any]) -> str:
     return " \\\n    ".join(lines) + f"\n    # {', '.join(sorted(on))}\n"
 
 
+def pinned(text: str) -> list[str]:
+    """The packages of a lock or a requirements file, as `name==version`."""
+    return [line.split()[0] for line in text.splitlines() if "==" in line and not line.startswith("#")]
+
+
 def locked() -> list[str]:
     """The versions in the lock files that exist, as `name==version`."""
-    lines = [line for path in HERE.glob("*.txt") for line in path.read_text().splitlines()]
-    return [line.split()[0] for line in lines if "==" in line and not line.startswith("#")]
+    return [pin for path in sorted(HERE.glob("*.txt")) for pin in pinned(path.read_text())]
 
 
 def main() -> None:
@@ -87,8 +105,7 @@ def main() -> None:
     runtime = requirements(ROOT / "shared", "service,traces")
     wanted = {name: [*runtime, *requirements(ROOT, name)] for name in SERVICES}
     everything = [*(one for name in SERVICES for one in wanted[name]), *BUILD]
-    chosen = resolved(everything, ARCHITECTURES["amd64"], locked(), upgrade="--upgrade" in sys.argv)
-    pins = [f"{name}=={package['version']}" for name, package in chosen.items()]
+    pins = chosen(everything, upgrade="--upgrade" in sys.argv)
     files = resolved(everything, None, pins)
 
     def needed(asked: Iterable[str]) -> list[str]:

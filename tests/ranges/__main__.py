@@ -75,6 +75,7 @@ def run(end: str, wheel: Path, folder: Path) -> tuple[int, str]:
     subprocess.run([*pip, *TOOLS, "-c", constraints], check=True)
     tests = [home / "bin/python", "-P", "-m", "pytest", "-q", "--confcutdir=tests/ranges", "-p", "no:cacheprovider"]
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}  # the wheel, not the sources
+    clean["ORASTREAM_RANGES"] = end
     options = ["-o", "addopts=--import-mode=importlib --strict-markers", *OF_OTHERS]
     done = subprocess.run(
         [*tests, *options, *TESTS], cwd=ROOT, env=clean, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
