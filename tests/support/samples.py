@@ -3,12 +3,15 @@
 A frame is a program with the line `SAMPLE`, which the sample replaces as it is printed. The frame's docstring
 names the document and a text that only this sample has. The frame gives the sample the names that are the reader's own
 (`llm_tokens`), runs it, and checks the outcome.
+
+A sample whose first line is `# NAME.py` is a file of a project and needs no frame: a test of its document runs it.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +27,7 @@ GATEWAY_URL = "http://127.0.0.1:8000"
 
 _SAMPLE = re.compile(r"^( *)```python\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _DOCSTRING = re.compile(r'"""(?P<document>\S+): `(?P<text>[^`]+)`"""')
+_FILE = re.compile(r"# (\w+\.py)\n")
 _PLACE = re.compile(r"^( *)SAMPLE$", re.MULTILINE)
 
 
@@ -35,6 +39,12 @@ class Sample:
     line: int
     """Line of its first line of code in the document, from 1."""
     code: str
+
+    @property
+    def file_name(self) -> str | None:
+        """The name that its first line gives it, as a file of a project; None for a part of a program."""
+        found = _FILE.match(self.code)
+        return found[1] if found else None
 
     def __str__(self) -> str:
         return f"{self.document}:{self.line}"
@@ -98,11 +108,17 @@ def _frame(path: Path) -> Frame:
 def write_programs(folder: Path, of: Path = FRAMES) -> dict[str, Path]:
     """Write the programs of the frames in `of`, and GIVEN, into a folder. Returns them by the name of the frame.
 
+    The files of projects are in its folder `project`, with the programs of FRAMES.
+
     Raises AssertionError if a sample has not exactly one frame, or a frame not exactly one sample.
     """
     samples, programs = all_samples(), {}
     all_frames = [*frames(), *frames(INTEGRATIONS)]
+    if of == FRAMES:
+        write_project(folder / "project", samples)
     for sample in samples:
+        if sample.file_name is not None:
+            continue
         held = [frame.path.name for frame in all_frames if frame.holds(sample)]
         assert len(held) == 1, f"{sample}: one frame in tests/samples/ must hold this sample, not {held}"
     for frame in frames(of):
@@ -112,3 +128,18 @@ def write_programs(folder: Path, of: Path = FRAMES) -> dict[str, Path]:
         programs[frame.path.stem].write_text(frame.program(held_samples[0]), encoding="utf-8")
     (folder / GIVEN).write_text((FRAMES / GIVEN).read_text(encoding="utf-8"), encoding="utf-8")
     return programs
+
+
+def write_project(folder: Path, samples: Iterable[Sample]) -> set[str]:
+    """Write the samples that are files of a project into a folder. Returns their names.
+
+    Raises AssertionError if two have the same name.
+    """
+    folder.mkdir(exist_ok=True)
+    written: set[str] = set()
+    for sample in samples:
+        if sample.file_name is not None:
+            assert sample.file_name not in written, f"{sample}: another sample is the file {sample.file_name}"
+            written.add(sample.file_name)
+            (folder / sample.file_name).write_text(sample.code, encoding="utf-8")
+    return written

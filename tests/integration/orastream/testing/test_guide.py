@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,11 +10,12 @@ from xml.etree import ElementTree
 
 import pytest
 
+from tests.support.samples import samples_of, write_project
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).resolve().parents[4]
 PAGE = ROOT / "docs" / "guide" / "testing.md"
-SAMPLE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 OPTIONS = (
     "-W error -p no:cacheprovider -p no:schemathesis --junitxml=out.xml --rootdir=. --strict-markers "
     "-o junit_duration_report=call -o asyncio_default_fixture_loop_scope=function"
@@ -42,10 +42,10 @@ def run_pytest(folder: Path, *options: str) -> tuple[int, str, list[ElementTree.
 
 
 def test_the_samples_of_the_page_pass(tmp_path: Path, record_property: pytest.RecordProperty) -> None:
-    samples = dict(SAMPLE.findall(PAGE.read_text()))
-    assert samples.keys() == {"answers.py", "conftest.py", "test_with_fake_node.py", "test_with_real_node.py"}
-    for name, code in samples.items():
-        (tmp_path / name).write_text(code)
+    written = write_project(tmp_path, samples_of("docs/guide/testing.md", PAGE.read_text(encoding="utf-8")))
+    assert written == {
+        "answers.py", "conftest.py", "test_with_fake_node.py", "test_with_real_node.py", "with_containers.py"
+    }  # fmt: skip
     (tmp_path / ".env").write_text("TTS_ENGINE=none\n")  # a node for tests reads neither this nor the environment
     (tmp_path / "test_two.py").write_text(FAILING)
     code, output, cases = run_pytest(tmp_path, "-n", "2", "--dist", "loadfile")
