@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FRAMES = ROOT / "tests" / "samples"
 INTEGRATIONS = FRAMES / "integrations"
 """The frames of samples that need the packages of `.venv-integrations`."""
+HOSTS = FRAMES / "hosts"
+"""The frames of samples that need the packages of `.venv-hosts`."""
 GIVEN = "given.py"
 """The module that frames import; it is no frame."""
 NATS_URL = "nats://127.0.0.1:4222"
@@ -113,7 +115,7 @@ def write_programs(folder: Path, of: Path = FRAMES) -> dict[str, Path]:
     Raises AssertionError if a sample has not exactly one frame, or a frame not exactly one sample.
     """
     samples, programs = all_samples(), {}
-    all_frames = [*frames(), *frames(INTEGRATIONS)]
+    all_frames = [*frames(), *frames(INTEGRATIONS), *frames(HOSTS)]
     if of == FRAMES:
         write_project(folder / "project", samples)
     for sample in samples:

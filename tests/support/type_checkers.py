@@ -32,16 +32,18 @@ class TypeProblem:
         return f"{self.file}:{self.line}: {self.message}"
 
 
-async def mypy(folder: Path) -> list[TypeProblem]:
-    """The errors of `mypy --strict` in the files of a folder, for a project that has the library installed."""
+async def mypy(folder: Path, python: str | Path = sys.executable) -> list[TypeProblem]:
+    """The errors of `mypy --strict` in the files of a folder, for a project with the library and `python`'s packages."""
     options = ("--strict", "--config-file=", "--follow-imports=silent", "--hide-error-context", "--no-pretty")
-    cache = f"--cache-dir={REPOSITORY / '.mypy_cache' / 'users'}"
-    output = await _run(folder, sys.executable, "-m", "mypy", *options, cache, ".")
+    packages = (f"--python-executable={python}", f"--cache-dir={REPOSITORY / '.mypy_cache' / 'users'}")
+    output = await _run(folder, sys.executable, "-m", "mypy", *options, *packages, ".")
     return sorted(TypeProblem(one["file"], int(one["line"]), one["message"]) for one in _MYPY.finditer(output))
 
 
-async def pyright(folder: Path, mode: Literal["standard", "strict"] = "standard") -> list[TypeProblem]:
-    """The errors of pyright in the files of a folder. It writes a `pyrightconfig.json` there.
+async def pyright(
+    folder: Path, mode: Literal["standard", "strict"] = "standard", *, python: str | Path = sys.executable
+) -> list[TypeProblem]:
+    """The errors of pyright in the files of a folder, with what `python` has. Writes a `pyrightconfig.json` there.
 
     Skips the test without node.js; with REQUIRE_NODE=1 it fails instead.
     """
@@ -53,7 +55,7 @@ async def pyright(folder: Path, mode: Literal["standard", "strict"] = "standard"
     }
     (folder / "pyrightconfig.json").write_text(json.dumps(config))
     program = installed(PYRIGHT) / "node_modules" / "pyright" / "index.js"
-    output = await _run(folder, "node", str(program), "--pythonpath", sys.executable, "--outputjson")
+    output = await _run(folder, "node", str(program), "--pythonpath", str(python), "--outputjson")
     return sorted(
         TypeProblem(Path(one["file"]).name, one["range"]["start"]["line"] + 1, one["message"])
         for one in json.loads(output)["generalDiagnostics"]
