@@ -93,3 +93,8 @@ def test_library_in_a_wheel_that_nobody_names_is_an_error(tmp_path: Path, licenc
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).touch()
     assert licences.unnamed(tmp_path) == ["av.libs/libnew-0123abcd.so.1", "new.libs/libx-01234567.so"]
+
+
+def test_the_library_has_the_same_licence_file_as_the_repository() -> None:
+    """Each of the two packages takes the one in its own folder into its wheel."""
+    assert (ROOT / "shared/LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()

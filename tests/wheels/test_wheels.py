@@ -61,6 +61,7 @@ def test_wheel_and_source_archive_have_every_file_of_the_repository(name: str) -
     package = source + name.partition("_")[2] if "_" in name else source + name
     tracked = run(ROOT, *listing, package).stdout.split()
     assert packed == {path.removeprefix(source) for path in tracked if (ROOT / path).exists()}
+    assert any(entry.endswith(".dist-info/licenses/LICENSE") for entry in zipfile.ZipFile(wheel).namelist())
     (archive,) = DIST.glob(f"{name}-[0-9]*.tar.gz")
     assert packed < {path.partition("/")[2] for path in run(ROOT, "tar", "tzf", str(archive)).stdout.split()}
 
