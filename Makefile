@@ -93,7 +93,10 @@ test: $(DEVELOPS) $(TORCH) ## Run all tests; those that need Docker, Prometheus 
 		'chaos, e2e, integration:' "$$(tail -n 1 $(NODE_LOG))"; \
 	test $$torch -eq 0 -a "$$(cat $(UNIT_LOG).rc)" -eq 0 -a "$$(cat $(NODE_LOG).rc)" -eq 0
 
+# pytest is in a folder of its own: the bill of materials has what is in .venv-dist.
 test-dist: $(DEVELOPS) $(WHEELS) ## Install the wheels into an empty environment, and speak with a node that is started from them
+	$(VENV_TOOLS)/bin/python -m pip --python $(VENV_DIST)/bin/python install --quiet --disable-pip-version-check \
+		--upgrade --target $(VENV_DIST)-testing pytest pytest-asyncio
 	$(BIN)/python -m pytest --confcutdir=tests/wheels tests/wheels $(ARGS)
 
 test-sovits: $(SOVITS) ## Run the tests of the engine gpt_sovits_local, in its own environment
@@ -150,7 +153,7 @@ picture: $(DEVELOPS) ## Make docs/console.png anew, of a real node in a real Chr
 	$(BIN)/python -m tests.picture docs/console.png $(ARGS)
 
 clean: ## Remove everything that these commands have made, .venv too
-	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) $(VENV_INTEGRATIONS) $(VENV_HOSTS) $(VENV_TOOLS) $(VENV_RANGES) $(VENV_DIST)
+	rm -rf $(VENV) $(VENV_TORCH) $(VENV_SOVITS) $(VENV_INTEGRATIONS) $(VENV_HOSTS) $(VENV_TOOLS) $(VENV_RANGES) $(VENV_DIST) $(VENV_DIST)-testing
 	rm -rf demo-out .orastream build dist *.egg-info shared/build shared/*.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find shared services tests -type d -name __pycache__ -prune -exec rm -rf {} +
