@@ -17,7 +17,7 @@ from orastream import traces
 from orastream.broker import Broker
 from orastream.client import django_settings, progress, publishing, voices, watch
 from orastream.client.acceptance import Acceptance
-from orastream.client.cancelling import DEFAULT_CUT_S, CutWatch, store_cancel
+from orastream.client.cancelling import DEFAULT_CUT_S, CutWatch, check_seconds, store_cancel
 from orastream.client.client_connection import ClientConnection
 from orastream.client.connection_options import CONNECT_TIMEOUT_S, NAME, access_of, broker_of
 from orastream.client.loop_connections import LoopConnections
@@ -83,9 +83,11 @@ class Client:
         NATS user may not subscribe to `_INBOX.>`.
 
         With a Broker instead of a URL the client uses that connection, and `async with` neither opens nor closes it.
-        Raises ValueError for an invalid `prefix`, and for a Broker with a parameter of the connection: the Broker has
-        its own.
+        Raises ValueError for an invalid `prefix` or `connect_timeout_s`, and for a Broker with a parameter of the
+        connection: the Broker has its own.
         """
+        if connect_timeout_s is not None:
+            check_seconds("connect_timeout_s", connect_timeout_s)
         access = access_of(creds, nkey_seed, ca, cert, key, tls_handshake_first)
         broker = broker_of(url, access, prefix or DEFAULT_PREFIX, inbox_prefix, name, connect_timeout_s)
         self._names = Names(prefix) if prefix is not None else broker.names

@@ -62,6 +62,12 @@ async def test_a_text_stream_that_was_not_entered_says_so() -> None:
             await call()  # type: ignore[no-untyped-call]
 
 
+@pytest.mark.parametrize("limit_s", [-1, float("nan"), float("inf")])
+async def test_a_connect_timeout_that_is_none_is_refused(limit_s: float) -> None:
+    with pytest.raises(ValueError, match="^connect_timeout_s is .*: it must be a number of seconds, 0 or more"):
+        Client(URL, connect_timeout_s=limit_s)
+
+
 async def test_a_client_over_a_broker_that_is_not_open_says_so_at_once() -> None:
     async with asyncio.timeout(1):
         with pytest.raises(RuntimeError, match=r"^the client is not open: use `async with Broker\(…\) as broker`"):
