@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from orastream.cli.node.nats_config import Sync
-from tests.support.processes import Logs, Process, free_port, until
+from tests.support.processes import Logs, Process, free_port
 from tests.support.scenes import running_node
 from tests.support.services import REPOSITORY, Stack, environment
 
@@ -72,7 +72,7 @@ async def serve(host_env: dict[str, str], logs: Logs, tmp_path: Path) -> AsyncIt
             except aiohttp.ClientError:
                 return False
 
-        await until(answers, f"{program} answers:\n{server.text()}", timeout_s=30)
+        await server.until_ready(answers, timeout_s=30)
         return f"http://127.0.0.1:{port}"
 
     yield start
