@@ -33,7 +33,7 @@ class TypeProblem:
 
 
 async def mypy(folder: Path, python: str | Path = sys.executable) -> list[TypeProblem]:
-    """The errors of `mypy --strict` in the files of a folder, for a project with the library and `python`'s packages."""
+    """The errors of `mypy --strict` in the files of a folder, for a project with the packages of `python`."""
     options = ("--strict", "--config-file=", "--follow-imports=silent", "--hide-error-context", "--no-pretty")
     packages = (f"--python-executable={python}", f"--cache-dir={REPOSITORY / '.mypy_cache' / 'users'}")
     output = await _run(folder, sys.executable, "-m", "mypy", *options, *packages, ".")

@@ -23,6 +23,7 @@ READERS = {
 """pydantic's `from_json` and `model_validate_json` are not here: they have a limit of their own, a ValueError."""
 TRUSTED = {
     "shared/orastream/cli/checks/verification.py": "the demo's own OraServer",
+    "shared/orastream/testing/fake/node.py": "what the library's own client asks in this process",
     "services/oraserver/store.py": "its own journal; who calls `_decode` catches it",
     "services/synth/lexicon/__main__.py": "what `orastream reading` passes on",
 }

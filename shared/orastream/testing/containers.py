@@ -201,7 +201,7 @@ class OrastreamContainer:
             with socket.create_connection(self._address("nats"), 2) as connection:
                 verb, _, info = connection.makefile("rb").readline().partition(b" ")
             return verb == b"INFO" and bool(json.loads(info).get("jetstream"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return False
 
     def _address(self, service: str) -> tuple[str, int]:

@@ -78,9 +78,17 @@ class OraServerApi:
             raise NodeUnavailable(text) from exc
         finally:
             connection.close()
+        value: Any = self._decoded(data) if data and (answer.status == 422 or answer.status < 300) else None
         if answer.status == 422:
-            error = json.loads(data)["errors"][0]
+            error = value["errors"][0]
             raise InvalidRequest(error["field"], error["problem"])
         if answer.status >= 300:
             raise NodeUnavailable(f"OraServer: {method} {path}: {answer.status} {data[:200].decode(errors='replace')}")
-        return json.loads(data) if data else None
+        return value
+
+    def _decoded(self, data: bytes) -> Any:
+        try:
+            return json.loads(data)
+        except (ValueError, RecursionError) as exc:
+            where = "{}:{}".format(*self._address)
+            raise NodeUnavailable(f"what answers at {where} is no OraServer: {data[:80]!r}") from exc
