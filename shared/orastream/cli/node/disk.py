@@ -27,7 +27,7 @@ DEFAULTS: Mapping[str, tuple[int, float]] = MappingProxyType(
         "TTS_TEXTS_MAX_BYTES": (STREAM_MAX_BYTES, 1 / 16),
     }
 )
-"""Each stream's size on a large disk, and its part of the room on a small one: 23/32 together."""
+"""Each stream's default size, and its part of the room where the default sizes do not fit: 23/32 together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +46,42 @@ def disk_plan(disk_bytes: int, env: Mapping[str, str]) -> DiskPlan:
     """The sizes of the streams of a local node for its disk.
 
     `disk_bytes`: what is free on the disk, and what JetStream has stored there already, so that the sizes do not depend
-    on how much is stored. `env` has the settings of users, by name in upper or lower case. Their sizes are kept if all
-    streams fit together; else those above the stream's share are lowered to it. An invalid value is left to the
-    services, which name it. The phrase cache is switched off if it does not fit beside the streams.
+    on how much is stored. `env` has the settings of users, by name in upper or lower case. The sizes that users have
+    set, and the default ones for the others, are kept if all streams and the phrase cache fit together. Else the first
+    of these that is enough: the default sizes become the streams' shares; the phrase cache is switched off, with the
+    default sizes or with the shares; sizes of users above the share are lowered to it. An invalid value is left to the
+    services, which name it.
     """
     given = {name.upper(): value for name, value in env.items() if value}
     store = max(MIN_STORE_BYTES, int(disk_bytes * JETSTREAM_SHARE))
     room = int(store * USED_SHARE)
+    defaults = {name: default for name, (default, _) in DEFAULTS.items()}
     shares = {
         name: max(MIN_STREAM_BYTES, min(default, int(store * share))) for name, (default, share) in DEFAULTS.items()
     }
     asked = {name: size for name in shares if (size := _size(given.get(name))) is not None}
-    sizes = shares | asked
+    cache = _size(given.get(CACHE_BYTES, str(PHRASES_MAX_BYTES))) if _caches(given) else None
     lowered: list[str] = []
-    if sum(sizes.values()) > room:
+    for rest in (room - (cache or 0), room):
+        sizes = next((one | asked for one in (defaults, shares) if sum((one | asked).values()) <= rest), {})
+        if sizes:
+            break
+    else:
         lowered = [name for name, size in asked.items() if size > shares[name]]
-        sizes |= {name: shares[name] for name in lowered}
+        sizes = shares | asked | {name: shares[name] for name in lowered}
     chosen = {name: str(size) for name, size in sizes.items() if name not in given or name in lowered}
     warnings = [
         f"{name}={asked[name]} does not fit on the disk of --data-dir: {shares[name]} is used; "
         "lower it, free the disk, or choose another --data-dir"
         for name in lowered
     ]
-    if small := [name for name in chosen if name not in lowered and sizes[name] < DEFAULTS[name][0]]:
+    if small := [name for name in chosen if name not in lowered and sizes[name] < defaults[name]]:
         chosen_sizes = ", ".join(f"{name}={sizes[name]}" for name in small)
         warnings.append(
             f"the disk of --data-dir has room for {_in_words(disk_bytes)}, so streams are smaller than by default: "
             f"{chosen_sizes}; free the disk, choose another --data-dir, or set them"
         )
-    cache = _size(given.get(CACHE_BYTES, str(PHRASES_MAX_BYTES)))
-    if _caches(given) and cache is not None and cache > room - sum(sizes.values()):
+    if cache is not None and cache > room - sum(sizes.values()):
         chosen[CACHE] = "off"
         warnings.append(
             f"the phrase cache is off: {CACHE_BYTES}={cache} does not fit on the disk of --data-dir; "

@@ -210,13 +210,16 @@ def parse_replicas(text: str) -> dict[str, int]:
 
 
 def room(data_dir: Path) -> int:
-    """The bytes that are free on the disk of an existing directory, with those that JetStream has stored in it."""
-    stored = 0
-    for folder, _, names in os.walk(data_dir / STORE):
+    """The bytes that are free for JetStream in an existing directory, with those that it has stored there.
+
+    Its folder may be a link to another disk, or the mount point of one.
+    """
+    stored, store = 0, data_dir / STORE
+    for folder, _, names in os.walk(store):
         for name in names:
             with contextlib.suppress(OSError):  # deleted meanwhile
                 stored += os.lstat(os.path.join(folder, name)).st_blocks * 512
-    return shutil.disk_usage(data_dir).free + stored
+    return shutil.disk_usage(store if store.is_dir() else data_dir).free + stored
 
 
 def nats_server() -> str:

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orastream.cli.node.disk import CACHE, CACHE_BYTES, DEFAULTS, JETSTREAM_SHARE, MIN_STREAM_BYTES, disk_plan
+from orastream.cli.node.disk import (
+    CACHE,
+    CACHE_BYTES,
+    DEFAULTS,
+    JETSTREAM_SHARE,
+    MIN_STREAM_BYTES,
+    USED_SHARE,
+    disk_plan,
+)
+from orastream.jetstream.stream_limits import PHRASES_MAX_BYTES
 from services.synth.settings import SynthSettings
 
 pytestmark = pytest.mark.unit
@@ -26,6 +35,19 @@ def test_a_large_disk_gives_the_defaults_without_a_word() -> None:
     assert settings_of({}).limits == settings_of(dict(plan.env)).limits
 
 
+@pytest.mark.parametrize("env", [{}, {CACHE: "off"}, {CACHE_BYTES: str(1 << 30)}])
+def test_default_sizes_are_lowered_only_if_they_do_not_fit(env: dict[str, str]) -> None:
+    """A disk of 12 GB has room for them: 8.3 GB with the phrase cache, of three quarters of it."""
+    cache = 0 if env.get(CACHE) == "off" else int(env.get(CACHE_BYTES, PHRASES_MAX_BYTES))
+    wanted = sum(default for default, _ in DEFAULTS.values()) + cache
+    fits = int(wanted / USED_SHARE / JETSTREAM_SHARE) + 2
+    plan = disk_plan(fits, env)
+    assert (plan.warnings, plan.env) == ((), disk_plan(LARGE, env).env)
+    less = disk_plan(fits - (1 << 20), env)
+    assert [warning for warning in less.warnings if "smaller than by default" in warning]
+    assert sum(int(size) for size in less.env.values()) + cache < wanted
+
+
 def test_a_small_disk_gives_less_and_names_each_setting() -> None:
     plan = disk_plan(SMALL, {})
     streams, cache = plan.warnings
@@ -34,6 +56,12 @@ def test_a_small_disk_gives_less_and_names_each_setting() -> None:
         assert f"{name}={plan.env[name]}" in streams
     assert "419 MB" in streams
     assert plan.env[CACHE] == "off" and CACHE_BYTES in cache
+
+
+def test_a_cache_that_cannot_fit_does_not_make_the_streams_smaller() -> None:
+    plan = disk_plan(20 * 10**9, {CACHE_BYTES: str(11 << 30)})
+    (cache,) = plan.warnings
+    assert plan.env == disk_plan(LARGE, {}).env | {CACHE: "off"} and CACHE_BYTES in cache
 
 
 def test_a_size_that_users_have_set_is_kept_if_it_fits() -> None:

@@ -198,6 +198,16 @@ def test_room_counts_what_jetstream_has_stored(tmp_path: Path, monkeypatch: pyte
     assert 8 << 20 <= stack.room(tmp_path) < 9 << 20
 
 
+def test_room_is_that_of_the_disk_of_jetstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its folder may be a link to another disk."""
+    other = tmp_path / "other"
+    other.mkdir()
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2 if path.samefile(other) else 1))
+    assert stack.room(tmp_path) == 1
+    (tmp_path / stack.STORE).symlink_to(other)
+    assert stack.room(tmp_path) == 2
+
+
 @pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
 def test_a_port_is_free_if_it_is_on_the_host_too() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
