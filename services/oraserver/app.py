@@ -15,6 +15,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from orastream.service.health import start_site
+from orastream.service.listening import cannot_listen
 from orastream.service.metrics import CONTENT_TYPE
 from services.oraserver.access import HTTP_PATH, WEBSOCKET_PATH, OraServerAccess
 from services.oraserver.connections import CurrentConnections, was_reset
@@ -274,13 +275,16 @@ class _Headers:
 async def serve(server: OraServer, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[OraServer]:
     """Listen while the context is open; port 0 takes a free one (see `server.url`).
 
-    At the end open connections are closed with code 1001. Raises OSError when the port is taken. A server can be used
-    only once.
+    At the end open connections are closed with code 1001. Raises SettingsError when it cannot listen. A server can be
+    used only once.
     """
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=CLOSE_SECONDS)
     await runner.setup()
     try:
-        bound = await start_site(runner, host, port)
+        try:
+            bound = await start_site(runner, host, port)
+        except (OSError, UnicodeError) as exc:
+            raise cannot_listen("ORASERVER_PORT", host, port, exc) from exc
         server.url = f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
         yield server
     finally:

@@ -12,8 +12,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from orastream.contract.errors import SettingsError
-from orastream.service.listening import listener
+from orastream.service.listening import cannot_listen, listener
 from services.gateway.http.protocol import BoundedConfig, Bounds
 
 log = structlog.get_logger()
@@ -115,5 +114,5 @@ async def serving(
 def _listen(host: str, port: int) -> socket.socket:
     try:
         return listener(host, port)
-    except OSError as exc:
-        raise SettingsError(f"GATEWAY_PORT: cannot listen on {host}:{port} ({exc.strerror}); choose another") from exc
+    except (OSError, UnicodeError) as exc:
+        raise cannot_listen("GATEWAY_PORT", host, port, exc) from exc

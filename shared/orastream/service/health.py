@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
-from orastream.contract.errors import SettingsError
-from orastream.service.listening import listener, takes_both
+from orastream.service.listening import cannot_listen, listener, takes_both
 from orastream.service.metrics import CONTENT_TYPE, Metrics
 
 
@@ -43,19 +42,17 @@ async def serve(
     try:
         try:
             bound = await start_site(runner, host, port)
-        except OSError as exc:
-            raise SettingsError(
-                f"TTS_HEALTH_PORT: cannot listen on {host}:{port} ({exc.strerror}); choose another"
-            ) from exc
+        except (OSError, UnicodeError) as exc:
+            raise cannot_listen("TTS_HEALTH_PORT", host, port, exc) from exc
         yield bound
     finally:
         await runner.cleanup()
 
 
 async def start_site(runner: web.AppRunner, host: str, port: int) -> int:
-    """Serve `runner` on `host`; returns the port. A host name may have several addresses. Raises OSError.
+    """Serve `runner` on `host`; returns the port. A host name may have several addresses.
 
-    After a cancel, `runner.cleanup()` closes what was opened.
+    After a cancel, `runner.cleanup()` closes what was opened. Raises OSError, UnicodeError.
     """
     if takes_both(host):
         await web.SockSite(runner, listener(host, port)).start()

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 
+from orastream.contract.errors import SettingsError
+
 BACKLOG = 2048
+_OF_HOST = frozenset(
+    (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL, socket.EAI_NONAME, socket.EAI_AGAIN, socket.EAI_FAIL)
+)
+"""Errors of socket(), bind() and getaddrinfo() that are about the address, not about the port."""
 _ANY = {4: ipaddress.IPv4Address("0.0.0.0"), 6: ipaddress.IPv6Address("::")}  # noqa: S104 - compared, not bound
 
 
@@ -27,11 +34,18 @@ def takes_both(host: str) -> bool:
 def listener(host: str, port: int) -> socket.socket:
     """A socket that listens on an address; port 0 takes a free one. With `::` it takes IPv4 and IPv6.
 
-    A system opens a socket of IPv6 for that family alone if it is not asked for both. Raises OSError.
+    A system opens a socket of IPv6 for that family alone if it is not asked for both. Raises OSError, UnicodeError.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = takes_both(host) and socket.has_dualstack_ipv6()
     return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
+
+
+def cannot_listen(port_setting: str, host: str, port: int, exc: OSError | UnicodeError) -> SettingsError:
+    """The error of a server that cannot listen: about TTS_HOST if that is no address of this machine, else its port."""
+    if isinstance(exc, UnicodeError) or exc.errno in _OF_HOST:  # UnicodeError: it cannot be a name of the DNS
+        return SettingsError(f"TTS_HOST: {host} is no address of this machine; set 127.0.0.1, 0.0.0.0 or :: (all)")
+    return SettingsError(f"{port_setting}: cannot listen on port {port} of {host} ({exc.strerror}); choose another")
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

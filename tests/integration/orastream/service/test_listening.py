@@ -43,7 +43,7 @@ async def test_a_port_that_one_family_has_taken_is_named(family: socket.AddressF
     address = "127.0.0.1" if family is socket.AF_INET else "::1"
     with socket.create_server((address, 0), family=family) as other:
         port = other.getsockname()[1]
-        with pytest.raises(SettingsError, match=f"TTS_HEALTH_PORT: cannot listen on :::{port}"):
+        with pytest.raises(SettingsError, match=f"TTS_HEALTH_PORT: cannot listen on port {port} of ::"):
             async with health.serve("::", port, metrics=Metrics(), lacking=nothing):
                 pass
 
@@ -54,3 +54,11 @@ def test_probe_finds_a_service_that_listens_on_ipv6_alone() -> None:
         with pytest.raises(TimeoutError):  # connected: nothing answers here
             probe.answer(server.getsockname()[1], "/readyz", timeout_s=0.1)
         server.accept()[0].close()
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "2001:db8::1", "a..b"])
+async def test_a_host_that_is_no_address_of_this_machine_is_named(host: str) -> None:
+    """Each server of the node says so, also those of aiohttp."""
+    with pytest.raises(SettingsError, match=f"^TTS_HOST: {host} is no address of this machine"):
+        async with health.serve(host, 0, metrics=Metrics(), lacking=nothing):
+            pass
