@@ -28,11 +28,21 @@ export function duration(ms) {
 
 /** A time of day where this browser is, as in `14:03:27`; of another day than `now` with its date. Both in ms. */
 export function timeOfDay(ms, now) {
-  if (ms === null) return "–";
-  const at = new Date(ms);
-  const time = at.toLocaleTimeString(current, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-  if (at.toDateString() === new Date(now).toDateString()) return time;
-  return `${at.toLocaleDateString(current, { month: "short", day: "numeric" })} ${time}`;
+  const at = new Date(ms ?? NaN);
+  if (Number.isNaN(at.getTime())) return "–";
+  const { time, date } = clocks();
+  if (at.toDateString() === new Date(now).toDateString()) return time.format(at);
+  return `${date.format(at)} ${time.format(at)}`;
+}
+
+const formats = {};
+
+/** The formats of a time and of a date in the language in use. Each is kept: to make one takes 50 times as long as to use it. */
+function clocks() {
+  return (formats[current] ??= {
+    time: new Intl.DateTimeFormat(current, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }),
+    date: new Intl.DateTimeFormat(current, { month: "short", day: "numeric" }),
+  });
 }
 
 /** Call `listener` whenever the language has changed. */

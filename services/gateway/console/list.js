@@ -91,7 +91,7 @@ export class List {
     const moves = inView && (going ? Math.floor(now / STEP_MS) : report?.deliveredChunks);
     const sound = [report?.audioSeconds, report?.firstAudioMs, track?.state, track?.arrivals.length > 0];
     const heard = [utterance.goesOn, cut?.cancelSeq, cut?.playedMs, cut?.heardText.length];
-    const at = timeOfDay(beganAt(utterance), now);
+    const at = [beganAt(utterance), new Date(now).toDateString()];
     return JSON.stringify([inView, status, selected, requestedAt, endedAt, at, moves, sound, heard, document.documentElement.lang]);
   }
 
@@ -106,8 +106,9 @@ export class List {
     const wrong = utterance.refusal ? wordsOf(utterance.refusal) : report?.error ? endOf(utterance) : null;
     row.status.title = wrong ? line(wrong) : "";
     const began = beganAt(utterance);
-    write(row.at, timeOfDay(began, now));
-    if (began !== null) row.at.dateTime = new Date(began).toISOString();
+    const shown = timeOfDay(began, now);
+    write(row.at, shown);
+    if (shown !== "–") row.at.dateTime = new Date(began).toISOString();
     write(row.via, report?.transport ? t(`via.${report.transport}`) : "–");
     write(row.first, duration(firstAudioMs(utterance)));
     write(row.whole, duration(wholeMs(utterance, now)));
