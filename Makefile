@@ -212,6 +212,7 @@ $(INTEGRATIONS): pyproject.toml shared/pyproject.toml
 		echo "cannot make $(VENV_INTEGRATIONS); on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	$(VENV_INTEGRATIONS)/bin/python -m pip install --quiet --disable-pip-version-check \
 		-e './shared[cli,auth,service]' -e '.[local,test,integrations]'
+	@touch $@
 
 $(HOSTS): shared/pyproject.toml $(HOSTS_WANTS)
 	@$(PYTHON) -m venv $(VENV_HOSTS) || { rm -rf $(VENV_HOSTS); \
