@@ -90,10 +90,15 @@ def url_of(*schemes: str) -> AfterValidator:
         try:
             parts = urlsplit(url)
             port = parts.port
-        except ValueError:  # `port` of urlsplit, or a bracket that is not closed
-            raise ValueError(f"{shown(url)!r} has no valid port or address; write it {example}") from None
-        if not parts.hostname or port == 0 or any(sign.isspace() for sign in url):
-            raise ValueError(f"{shown(url)!r} names no host and port; write them {example}")
+            (parts.hostname or "").encode(
+                "idna"
+            )  # as the resolver does: else each attempt to connect would fail with it
+        except ValueError:  # of `port`, of a bracket that is not closed, and UnicodeError for an empty or long label
+            raise ValueError(f"{shown(url)!r} has no valid port or host; write it {example}") from None
+        if any(sign.isspace() for sign in url):
+            raise ValueError(f"{shown(url)!r} has a space in it; write %20 in a path, and the host {example}")
+        if not parts.hostname or port == 0:
+            raise ValueError(f"{shown(url)!r} names no host, or port 0; write it {example}")
         return url
 
     return AfterValidator(check)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
 
 from orastream.jetstream.stream_limits import AUDIO_MAX_BYTES, HEARD_MAX_BYTES, PHRASES_MAX_BYTES, STREAM_MAX_BYTES
 
@@ -15,6 +18,8 @@ USED_SHARE = 15 / 16
 MIN_STREAM_BYTES = 1 << 20
 """The smallest size that the settings accept."""
 MIN_STORE_BYTES = 8 * MIN_STREAM_BYTES
+_SIZE: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=MIN_STREAM_BYTES)])
+_SWITCH: TypeAdapter[bool] = TypeAdapter(bool)
 
 CACHE, CACHE_BYTES = "TTS_PHRASE_CACHE", "TTS_PHRASE_CACHE_MAX_BYTES"
 RTF = "TTS_ENGINE_RTF"
@@ -91,12 +96,11 @@ def disk_plan(disk_bytes: int, env: Mapping[str, str]) -> DiskPlan:
 
 
 def _size(value: str | None) -> int | None:
-    """A size in bytes that the services would accept; None for anything else."""
+    """A size in bytes as the services read it; None for what they would refuse."""
     try:
-        size = int(value or "")
-    except ValueError:
+        return _SIZE.validate_python(value)
+    except ValidationError:
         return None
-    return size if size >= MIN_STREAM_BYTES else None
 
 
 def _caches(given: Mapping[str, str]) -> bool:
@@ -106,7 +110,10 @@ def _caches(given: Mapping[str, str]) -> bool:
     """
     if CACHE not in given:
         return RTF not in given
-    return given[CACHE].strip().lower() in {"on", "1", "true", "t", "yes", "y"}
+    try:
+        return _SWITCH.validate_python(given[CACHE])
+    except ValidationError:
+        return False
 
 
 def _in_words(size: int) -> str:

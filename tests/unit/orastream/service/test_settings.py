@@ -97,13 +97,15 @@ def test_load_refuses_unknown_faults(monkeypatch: pytest.MonkeyPatch, value: str
         *(
             (WsBridgeSettings, "ORASERVER_WEBSOCKET_URL", url, f"'{url.replace('u:p@', '')}' {wants}")
             for url, wants in (
-                ("ws://", "names no host and port; write them as in ws://host.example:8080/path"),
-                ("wss://u:p@:8080/x", "names no host and port; write them as in ws://host.example:8080/path"),
-                ("ws://h:0/x", "names no host and port; write them as in ws://host.example:8080/path"),
-                ("ws://h /x", "names no host and port; write them as in ws://host.example:8080/path"),
-                ("ws://u:p@h:99999/x", "has no valid port or address; write it as in ws://host.example:8080/path"),
-                ("ws://h:port/x", "has no valid port or address; write it as in ws://host.example:8080/path"),
-                ("ws://[::1/x", "has no valid port or address; write it as in ws://host.example:8080/path"),
+                ("ws://", "names no host, or port 0; write it as in ws://host.example:8080/path"),
+                ("wss://u:p@:8080/x", "names no host, or port 0; write it as in ws://host.example:8080/path"),
+                ("ws://h:0/x", "names no host, or port 0; write it as in ws://host.example:8080/path"),
+                ("ws://h /x", "has a space in it; write %20 in a path, and the host as in ws://host.example:8080/path"),
+                ("ws://u:p@h:99999/x", "has no valid port or host; write it as in ws://host.example:8080/path"),
+                ("ws://h:port/x", "has no valid port or host; write it as in ws://host.example:8080/path"),
+                ("ws://a..b/x", "has no valid port or host; write it as in ws://host.example:8080/path"),
+                (f"ws://{'h' * 64}/x", "has no valid port or host; write it as in ws://host.example:8080/path"),
+                ("ws://[::1/x", "has no valid port or host; write it as in ws://host.example:8080/path"),
             )
         ),
         (WsBridgeSettings, "ORASERVER_WEBSOCKET_URL", "http://u:pass@a", "'http://a' must begin with ws:// or wss://"),

@@ -77,6 +77,14 @@ def test_a_size_that_does_not_fit_is_lowered_with_its_name() -> None:
     assert lowered.startswith(f"{AUDIO}=4294967296 does not fit") and plan.env[AUDIO] in lowered
 
 
+@pytest.mark.parametrize("value", ["4294967296.0", "4_294_967_296", " 4294967296 ", "+4294967296"])
+def test_a_size_is_read_as_the_services_read_it(value: str) -> None:
+    settings = settings_of({AUDIO: value})
+    plan = disk_plan(SMALL, {AUDIO: value})
+    assert int(plan.env[AUDIO]) < settings.tts_audio_max_bytes == 4 << 30
+    assert any(warning.startswith(f"{AUDIO}=4294967296 does not fit") for warning in plan.warnings)
+
+
 @pytest.mark.parametrize("value", ["x", "-1", "17", "1e9", "9" * 5000])
 def test_a_value_that_the_services_refuse_is_left_to_them(value: str) -> None:
     """They name it, and say which values it takes."""
@@ -92,6 +100,8 @@ def test_a_value_that_the_services_refuse_is_left_to_them(value: str) -> None:
         ({CACHE: "off"}, False),
         ({CACHE: "No"}, False),
         ({CACHE: "maybe"}, False),
+        ({CACHE: " on "}, False),
+        ({CACHE: "YES"}, True),
         ({"TTS_ENGINE_RTF": "0.5"}, False),
         ({"TTS_ENGINE_RTF": "0.5", CACHE: "true"}, True),
         ({CACHE_BYTES: str(2 << 20)}, False),
