@@ -65,7 +65,7 @@ class Ports:
             with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections in TIME_WAIT
                 probe.bind((host, port))
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:  # UnicodeError: it cannot be a name of the DNS
             # Another error than a taken port is about TTS_HOST: the service that listens there names it.
-            return host != LOOPBACK and exc.errno != errno.EADDRINUSE
+            return host != LOOPBACK and getattr(exc, "errno", None) != errno.EADDRINUSE
         return True

@@ -29,7 +29,7 @@ def test_url_host(host: str, at: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["203.0.113.1", "2001:db8::1", "fe80::1", "[::1]", "no such host.invalid", "a..b", "x" * 64]
+    "host", ["203.0.113.1", "2001:db8::1", "fe80::1", "[::1]", "no such host.invalid", "a..b", "ü" * 64]
 )
 def test_a_host_that_is_no_address_of_this_machine_is_named(host: str) -> None:
     """Not the port, as if another one could help."""
