@@ -45,8 +45,8 @@ no legal advice.
 - Not in the table: the base image (Debian, CPython), nats-server (Apache-2.0), models, voices, and the extras that you
   add with `SYNTH_EXTRAS` (torch, Pocket TTS). Nor the Rust crates that are compiled into pydantic-core and sentencex:
   their licences are permissive, and each wheel lists them in its folder `.dist-info/sboms` (PEP 770).
-- `make sbom` writes a bill of materials for each image (CycloneDX 1.6, JSON) into `dist/sbom/`: what is in the table, with
-  the versions, and the hashes of the files that pip may install.
+- `make sbom` writes a bill of materials for each image (CycloneDX 1.6, JSON) into `dist/sbom/`: what is in the table,
+  with the versions, and the hashes of the files that pip may install.
 
 | package | licence | in the images of |
 |---|---|---|

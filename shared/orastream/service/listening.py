@@ -36,6 +36,7 @@ def listener(host: str, port: int) -> socket.socket:
 
     A system opens a socket of IPv6 for that family alone if it is not asked for both. Raises OSError, UnicodeError.
     """
+    host.encode("idna")  # as bind() does, whose own error would be a TypeError, with the socket left open
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = takes_both(host) and socket.has_dualstack_ipv6()
     return socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)

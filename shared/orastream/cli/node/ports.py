@@ -62,6 +62,7 @@ class Ports:
 
     def _is_free_on(self, host: str, port: int) -> bool:
         try:
+            host.encode("idna")  # as bind() does, whose own error would be a TypeError
             with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore closed connections in TIME_WAIT
                 probe.bind((host, port))

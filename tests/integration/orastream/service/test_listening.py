@@ -56,7 +56,7 @@ def test_probe_finds_a_service_that_listens_on_ipv6_alone() -> None:
         server.accept()[0].close()
 
 
-@pytest.mark.parametrize("host", ["203.0.113.1", "2001:db8::1", "a..b"])
+@pytest.mark.parametrize("host", ["203.0.113.1", "2001:db8::1", "a..b", "ü" * 64])
 async def test_a_host_that_is_no_address_of_this_machine_is_named(host: str) -> None:
     """Each server of the node says so, also those of aiohttp."""
     with pytest.raises(SettingsError, match=f"^TTS_HOST: {host} is no address of this machine"):
