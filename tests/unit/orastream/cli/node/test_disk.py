@@ -61,7 +61,7 @@ def test_a_small_disk_gives_less_and_names_each_setting() -> None:
 def test_a_cache_that_cannot_fit_does_not_make_the_streams_smaller() -> None:
     plan = disk_plan(20 * 10**9, {CACHE_BYTES: str(11 << 30)})
     (cache,) = plan.warnings
-    assert plan.env == disk_plan(LARGE, {}).env | {CACHE: "off"} and CACHE_BYTES in cache
+    assert plan.env == {**disk_plan(LARGE, {}).env, CACHE: "off"} and CACHE_BYTES in cache
 
 
 def test_a_size_that_users_have_set_is_kept_if_it_fits() -> None:
