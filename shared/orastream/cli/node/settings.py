@@ -41,8 +41,12 @@ class CliSettings(NatsAccessSettings, OraServerTlsSettings):
 
 
 def environment() -> dict[str, str]:
-    """The variables of this process, and those of `.env` that this process does not have, as services read them."""
-    return {name: value for name, value in dotenv_values(".env").items() if value} | dict(os.environ)
+    """The variables of this process, and those of `.env` that this process does not have, as services read them.
+
+    A variable of this process that is empty counts as absent.
+    """
+    file = {name: value for name, value in dotenv_values(".env").items() if value}
+    return file | {name: value for name, value in os.environ.items() if value or name not in file}
 
 
 @dataclass(frozen=True, slots=True)

@@ -340,11 +340,12 @@ def test_choose_node_says_where_the_delivery_urls_come_from() -> None:
 
 
 def test_environment_prefers_variables_over_dot_env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / ".env").write_text("TTS_VOICE=calm\nTTS_ENGINE=espeak\nORASERVER_TOKEN=\n")
+    (tmp_path / ".env").write_text("TTS_VOICE=calm\nTTS_ENGINE=espeak\nORASERVER_TOKEN=\nTTS_AUDIO_MAX_BYTES=9\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TTS_ENGINE", "other")
     monkeypatch.delenv("TTS_VOICE", raising=False)
     monkeypatch.delenv("ORASERVER_TOKEN", raising=False)
+    monkeypatch.setenv("TTS_AUDIO_MAX_BYTES", "")  # the services ignore it, and read the one of the file
     env = environment()
-    assert (env["TTS_VOICE"], env["TTS_ENGINE"]) == ("calm", "other")
+    assert (env["TTS_VOICE"], env["TTS_ENGINE"], env["TTS_AUDIO_MAX_BYTES"]) == ("calm", "other", "9")
     assert "ORASERVER_TOKEN" not in env
