@@ -12,13 +12,14 @@ from orastream.jetstream.api_errors import Meaning, meaning
 
 
 def joined(findings: Sequence[Finding]) -> list[Finding]:
-    """The findings, those with the same words and the same fix as one, in the place of the first.
+    """The findings, those with the same cause and fix as one, in the place of the first.
 
-    Findings that are ok stay as they are. A joined one names all subjects after its words.
+    The cause of a finding that names none is what it says. Findings that are ok stay as they are. A joined one names
+    all subjects after the cause, and then what the first one says.
     """
     groups: dict[object, list[Finding]] = {}
     for number, finding in enumerate(findings):
-        key = number if finding.level == "ok" else (finding.level, finding.says, finding.fix)
+        key = number if finding.level == "ok" else (finding.level, finding.cause or finding.says, finding.fix)
         groups.setdefault(key, []).append(finding)
     return [_one(group) for group in groups.values()]
 
@@ -31,7 +32,8 @@ def _one(group: Sequence[Finding]) -> Finding:
     of_one_kind = len({kind for kind, _, _ in kinds}) == 1
     names = [name or kind for kind, _, name in kinds] if of_one_kind else [finding.subject for finding in group]
     subject = f"{kinds[0][0]}s" if of_one_kind else "node"
-    return replace(first, subject=subject, says=f"{first.says}: {', '.join(names)}")
+    says = f"{first.cause or first.says}: {', '.join(names)}"
+    return replace(first, subject=subject, says=f"{says}; {names[0]}: {first.says}" if first.cause else says)
 
 
 def needs_its_stream(answer: Mapping[str, Any]) -> bool:

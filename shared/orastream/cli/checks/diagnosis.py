@@ -49,6 +49,8 @@ class Finding:
     level: Level
     says: str
     fix: str = ""
+    cause: str = ""
+    """What `says` has in common with findings of the same cause; empty: all of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +159,14 @@ def judge_stream(name: str, answer: Mapping[str, Any], trial: Trial = WORKED) ->
     held, most = int(state.get("bytes", 0)), int(config.get("max_bytes", -1))
     says = f"{state.get('messages', 0)} messages, {held:,} bytes"
     if trial.silent:
-        return Finding(subject, "problem", f"{says}; it exists, but stores nothing: {trial.refused}", STUCK)
+        cause = "it exists, but stores nothing"
+        return Finding(subject, "problem", f"{says}; {cause}: {trial.refused}", STUCK, cause)
     if most > 0 and held > FULL_SHARE * most and config.get("discard") != "old":  # else the oldest make room
         return Finding(subject, "warning", f"{says} of {most:,}: nearly full", _fix_of_full(name))
     if trial.refused:
         fix = "free the server's disk, or raise its JetStream limits"
-        return Finding(subject, "problem", f"{says}; it stores nothing: {trial.refused}", fix)
+        cause = "it stores nothing"
+        return Finding(subject, "problem", f"{says}; {cause}: {trial.refused}", fix, cause)
     if most <= 0 and (setting := room_setting(name)) is not None:
         fix = f"raise max_file_store of nats-server, or lower {setting}; then restart synth"
         return Finding(subject, "warning", f"{says}, without a limit: callers can fill the server", fix)

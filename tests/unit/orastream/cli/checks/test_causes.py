@@ -7,6 +7,7 @@ import pytest
 from orastream.cli.checks import diagnosis
 from orastream.cli.checks.causes import joined, judge_oraserver, judge_services, needs_its_stream
 from orastream.cli.checks.diagnosis import Finding, ServiceAnswer
+from orastream.cli.checks.trial_writes import Trial
 
 pytestmark = pytest.mark.unit
 
@@ -32,6 +33,22 @@ def test_one_cause_of_streams_and_consumers_is_one_finding() -> None:
     silent = {"error": {"description": "JetStream did not answer"}}
     (one,) = joined([diagnosis.judge_stream("TTS_AUDIO", silent), diagnosis.judge_consumer("synth", silent)])
     assert (one.subject, one.says) == ("node", "JetStream did not answer: stream TTS_AUDIO, consumer synth")
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_full_disk_is_one_finding_although_each_stream_holds_something_else(silent: bool) -> None:
+    streams = [
+        diagnosis.judge_stream(
+            name,
+            {"config": {"max_bytes": 100}, "state": {"messages": number, "bytes": number}},
+            Trial(f"{name.lower()}: no room", silent=silent),
+        )
+        for number, name in enumerate(("TTS_SESSIONS", "TTS_AUDIO", "TTS_TEXTS"))
+    ]
+    (one,) = joined(streams)
+    assert one.subject == "streams" and "stores nothing: TTS_SESSIONS, TTS_AUDIO, TTS_TEXTS; TTS_SESSIONS: " in one.says
+    assert "tts_sessions: no room" in one.says and one.fix == streams[0].fix
+    assert joined(streams[:1]) == streams[:1]
 
 
 def test_findings_that_are_ok_or_differ_stay_as_they_are() -> None:
