@@ -68,9 +68,10 @@ class FileIndex:
             return None
         if isinstance(message, AudioChunk):
             self._sequence_of[id(message)] = stored.sequence
-        elif isinstance(message, AudioStart):
-            self._sequence_of.clear()  # the assembly has dropped what it held
-        for chunk in self._assembly.receive(stored.sequence, message):
+        passed = self._assembly.receive(stored.sequence, message)
+        if isinstance(message, AudioStart) and self._assembly.attempt == stored.sequence:
+            self._sequence_of.clear()  # the assembly has dropped what it held; it keeps that at another request's start
+        for chunk in passed:
             self._sequences.append(self._sequence_of.pop(id(chunk)))
             self._size += len(chunk.audio)
             self._ends.append(self._size)

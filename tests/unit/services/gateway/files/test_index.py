@@ -101,6 +101,19 @@ def test_chunks_in_another_order_and_of_a_second_attempt_are_found() -> None:
     assert list(file.sequences) == [3, 2, 6, 5]
 
 
+def test_start_of_another_request_drops_no_chunk_that_is_held() -> None:
+    """An id that was used again: the late attempt of one request is stored between the chunks of the other."""
+    messages: list[AudioMessage | bytes] = [
+        start(),
+        chunk(1, 1, b"cd"),
+        start(request_seq=8),
+        chunk(1, 0, b"ab"),
+        AudioEnd(1, "complete", 2, 4, 0.1),
+    ]
+    file = index_of(messages)
+    assert file is not None and part(file, messages, 0, 3) == b"abcd"
+
+
 def test_entity_tag_is_that_of_the_stored_file() -> None:
     messages: list[AudioMessage | bytes] = [start(), chunk(1, 0, b"ab"), AudioEnd(1, "complete", 1, 2, 0.1)]
     file, again = index_of(messages), index_of([*messages, start(), chunk(4, 0, b"zz")])
