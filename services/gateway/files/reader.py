@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import AsyncGenerator
 
 from orastream.client.reads import Reads
@@ -12,9 +11,8 @@ from orastream.contract.errors import Undecodable
 from orastream.contract.messages import Report
 from orastream.jetstream.api import Stored
 from services.gateway.files.index import FileIndex, FinishedFile
+from services.gateway.files.kept import KeptFiles
 
-MAX_CHUNKS = 200_000
-"""Chunks of all indexes that are kept, in sum; each takes 16 bytes. A later read of a part need not read the file."""
 PAGE_CHUNKS = 32
 
 
@@ -28,8 +26,7 @@ class FinishedFiles:
     def __init__(self, reads: Reads) -> None:
         self._reads = reads
         self._stream = reads.js.names.audio_stream
-        self._kept: OrderedDict[tuple[str, int], FinishedFile] = OrderedDict()
-        self._chunks = 0
+        self._kept = KeptFiles()
 
     async def find(self, report: Report) -> FinishedFile | None:
         """The file of the request of this report; None if it is not finished, or not stored as a whole.
@@ -40,7 +37,6 @@ class FinishedFiles:
         subject = self._subject(report)
         key = subject, report.request_seq
         if (known := self._kept.get(key)) is not None:
-            self._kept.move_to_end(key)
             return known
         if not report.final and not await self._ended(subject):
             return None
@@ -48,10 +44,15 @@ class FinishedFiles:
         while page := await self._reads.page(self._stream, subject, after):
             for stored in page:
                 if (file := index.add(stored)) is not None:
-                    self._keep(key, file)
+                    self._kept.keep(key, file)
                     return file
             after = page[-1].sequence
         return None
+
+    async def check(self, report: Report, file: FinishedFile) -> None:
+        """Check that the file is still stored, by its first byte. Raises AudioGone and NodeUnavailable."""
+        async for _ in self.read(report, file, 0, 0):
+            pass
 
     async def read(self, report: Report, file: FinishedFile, first: int, last: int) -> AsyncGenerator[bytes, None]:
         """Yield the bytes from `first` to `last`, both included. Raises AudioGone and NodeUnavailable."""
@@ -66,7 +67,7 @@ class FinishedFiles:
                 page = {stored.sequence: stored for stored in batch}
             audio = _audio_of(page.pop(sequence, None))
             if len(audio) != file.ends[number] - begin:
-                self._forget((subject, report.request_seq))
+                self._kept.forget((subject, report.request_seq))
                 raise AudioGone
             piece = file.finished(audio, begin)[max(first - begin, 0) : last + 1 - begin]
             if piece:
@@ -83,17 +84,6 @@ class FinishedFiles:
             return last is not None and isinstance(unpack(last.data), AudioEnd)
         except Undecodable:
             return False
-
-    def _keep(self, key: tuple[str, int], file: FinishedFile) -> None:
-        self._forget(key)  # two reads may have found it at the same time
-        self._kept[key] = file
-        self._chunks += len(file.ends)
-        while self._chunks > MAX_CHUNKS:
-            self._chunks -= len(self._kept.popitem(last=False)[1].ends)
-
-    def _forget(self, key: tuple[str, int]) -> None:
-        if (file := self._kept.pop(key, None)) is not None:
-            self._chunks -= len(file.ends)
 
 
 def _audio_of(stored: Stored | None) -> bytes:

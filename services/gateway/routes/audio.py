@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fastapi import Request, Response
 
-from orastream.client.complete_audio import SpeechFailed, silence_of
+from orastream.client.complete_audio import AUDIO_EXPIRED, SpeechFailed, silence_of
 from orastream.contract import subjects
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import OrastreamError, WaitTimeout
@@ -82,21 +82,22 @@ class AudioRoute:
     async def _finished(self, request: Request, report: Report, file: FinishedFile) -> Response:
         asked = selection(request.method, request.headers, file.etag, file.size)
         headers = _headers(file.start, report) | {"Accept-Ranges": "bytes", "ETag": file.etag}
-        if asked.status == 304:
-            return Response(status_code=304, headers=LIVE_HEADERS | headers)
         if asked.status in (412, 416):
             raise Refused(_not_met(asked, file, headers))
-        headers["Content-Length"] = str(asked.last + 1 - asked.first)
-        if asked.status == 206:
-            headers["Content-Range"] = f"bytes {asked.first}-{asked.last}/{file.size}"
-        if request.method == "HEAD":
-            return Response(status_code=200, headers=LIVE_HEADERS | headers, media_type=_media(file.start))
+        if asked.status != 304:
+            headers["Content-Length"] = str(asked.last + 1 - asked.first)
         hold(request, self._request_service.place())
-        pieces = self._files.read(report, file, asked.first, asked.last)
         try:
+            if request.method == "HEAD" or asked.status == 304:
+                await self._files.check(report, file)
+                media = None if asked.status == 304 else _media(file.start)
+                return Response(status_code=asked.status, headers=LIVE_HEADERS | headers, media_type=media)
+            pieces = self._files.read(report, file, asked.first, asked.last)
             first = await anext(pieces)
         except AudioGone:  # after a status could no longer be sent, it would be a connection that breaks off
-            raise Refused(refusal(silence_of(report))) from None
+            raise Refused(refusal(SpeechFailed(AUDIO_EXPIRED))) from None
+        if asked.status == 206:
+            headers["Content-Range"] = f"bytes {asked.first}-{asked.last}/{file.size}"
         return LiveResponse(_parts(first, pieces), _media(file.start), headers, status=asked.status)
 
 

@@ -18,6 +18,7 @@ from orastream.contract.messages import Report, ReportError
 
 AFTER_DELIVERED_S = 10.0
 """Once the report is `delivered`, all audio is stored: if none comes for so long, the stream has deleted it."""
+AUDIO_EXPIRED = ReportError.of("audio_expired", "the request's audio is no longer stored; send the request again")
 
 
 class RequestReader(Protocol):
@@ -85,9 +86,7 @@ async def complete_audio(
 def silence_of(report: Report) -> SpeechFailed:
     """Why a request with this final report has no audio, or no more audio."""
     if report.status == "delivered":
-        return SpeechFailed(
-            ReportError.of("audio_expired", "the request's audio is no longer stored; send the request again")
-        )
+        return SpeechFailed(AUDIO_EXPIRED)
     error = report.error or ReportError.of("internal", f"the request ended with status {report.status}")
     return SpeechFailed(error, cancelled=report.status == "cancelled")
 

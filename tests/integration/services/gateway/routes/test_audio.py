@@ -190,6 +190,24 @@ async def test_audio_that_is_deleted_is_gone_and_breaks_off_an_answer_that_has_b
     assert "Traceback" not in gateway.text()
 
 
+@pytest.mark.parametrize(("method", "header"), [("HEAD", "X-Any"), ("GET", "If-None-Match")])
+async def test_answer_without_a_body_is_given_only_while_the_audio_is_stored(
+    http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream, method: str, header: str
+) -> None:
+    """The gateway keeps the index of a file that it has read; a player that asks for the headers must not believe it.
+
+    The request was cancelled, which is no reason to say that it never had any audio.
+    """
+    sent = await finished(http, gateway, js, "r1")
+    await sent.final("cancelled")
+    async with http.head(gateway.url + sent.path) as answer:
+        etag = answer.headers["ETag"]
+    await js.purge(NAMES.audio_stream, NAMES.audio("s1", "r1"))
+    async with http.request(method, gateway.url + sent.path, headers={header: etag}) as answer:
+        assert answer.status == 410
+        assert method == "HEAD" or (await answer.json())["error"]["code"] == "audio_expired"
+
+
 async def test_many_readers_of_one_file_get_the_same_bytes(
     http: aiohttp.ClientSession, gateway: ServiceProcess, js: JetStream
 ) -> None:
