@@ -5,6 +5,8 @@ Neither is imported here: who uses one has imported it, and has patched the modu
 
 from __future__ import annotations
 
+import importlib
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -17,23 +19,65 @@ def patched_by() -> str | None:
 
     Raises SettingsError if it has replaced threads and not `select`: a waiting caller would block all others.
     """
+    # Both may be imported, by a library that looks for them, and only one of them in use.
     if (monkey := sys.modules.get("gevent.monkey")) is not None:
         threads, waits = monkey.is_module_patched("threading"), monkey.is_module_patched("select")
-        library, fix = "gevent", "gevent.monkey.patch_all()"
-    elif (patcher := sys.modules.get("eventlet.patcher")) is not None:
+        if _waits("gevent", threads, waits, "gevent.monkey.patch_all()"):
+            return "gevent"
+    if (patcher := sys.modules.get("eventlet.patcher")) is not None:
         threads, waits = patcher.is_monkey_patched("thread"), patcher.is_monkey_patched("select")
-        library, fix = "eventlet", "eventlet.monkey_patch()"
-    else:
-        return None
+        if _waits("eventlet", threads, waits, "eventlet.monkey_patch()"):
+            return "eventlet"
+    return None
+
+
+def _waits(library: str, threads: bool, waits: bool, fix: str) -> bool:
     if threads and not waits:
         raise SettingsError(f"{library} has replaced `threading` but not `select`; patch both, as with {fix}")
-    return library if waits else None
+    return waits
+
+
+def close_at_once(descriptor: int) -> None:
+    """Close what no green thread waits for, from any real thread.
+
+    `os.close` of gevent closes it later, if at all in a thread that ends, and by a table that real threads spoil.
+    """
+    if (monkey := sys.modules.get("gevent.monkey")) is not None:
+        monkey.get_original("os", "close")(descriptor)
+    else:
+        os.close(descriptor)
 
 
 def start_real_thread(library: str, run: Callable[[], None]) -> None:
     """Call `run` in a new thread of the operating system. `library` is what `patched_by` has returned."""
     if library == "gevent":
+        # This thread's hub: two threads that make the first one at once import its parts at once, and wait for ever.
+        importlib.import_module("gevent").get_hub()
         start: Any = sys.modules["gevent.monkey"].get_original("_thread", "start_new_thread")
+        end_hub = _end_hub_of_gevent
     else:
         start = sys.modules["eventlet.patcher"].original("_thread").start_new_thread
-    start(run, ())
+        end_hub = _end_hub_of_eventlet
+
+    def run_and_end() -> None:
+        try:
+            run()
+        finally:
+            end_hub()
+
+    start(run_and_end, ())
+
+
+# What waits in a thread makes a hub for it, whose descriptors would stay open after the thread.
+
+
+def _end_hub_of_gevent() -> None:
+    importlib.import_module("gevent").get_hub().destroy()
+
+
+def _end_hub_of_eventlet() -> None:
+    hub = importlib.import_module("eventlet.hubs").get_hub()
+    if hub.running:
+        hub.abort(wait=True)
+    if hasattr(hub, "poll") and hasattr(hub.poll, "close"):
+        hub.poll.close()

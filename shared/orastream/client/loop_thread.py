@@ -1,7 +1,7 @@
 """An event loop in a thread of its own, for callers without one.
 
 With gevent or eventlet the callers are green threads of one real thread. Then the loop runs in a second real thread,
-and a caller waits with `select` on a pipe, which lets other green threads go on. Locks and futures of `threading` are
+and a caller waits for a byte in a pipe, which lets other green threads go on. Locks and futures of `threading` are
 replaced there, and cannot be shared with another real thread.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 from orastream.base import tasks
-from orastream.client.green_threads import patched_by, start_real_thread
+from orastream.client.green_threads import close_at_once, patched_by, start_real_thread
 from orastream.contract.errors import NodeUnavailable
 
 T = TypeVar("T")
@@ -38,15 +38,16 @@ class LoopThread:
         library = patched_by()
         self._started, self._ended = _Signal(), _Signal()
         self._loop: asyncio.AbstractEventLoop
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
         self._calls: set[_Call] = set()
+        self._background: set[asyncio.Task[Any]] = set()
         self._thread: threading.Thread | None = None
         if library is None:
             self._thread = threading.Thread(target=self._main, name=NAME, daemon=True)
             self._thread.start()
         else:
             start_real_thread(library, self._main)
-        self._started.wait(STOP_S)
+        self._started.wait(None)
         if self._failure is not None:
             raise self._failure
 
@@ -72,6 +73,20 @@ class LoopThread:
             raise NodeUnavailable(f"{late} within {timeout_s:g} s")
         return cast(T, running.result())
 
+    def begin(self, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        """Begin a coroutine in the loop, and return. Its error is dropped. Does nothing once the loop has ended.
+
+        May be called in the loop's own thread, which collects garbage, too: there `run` would wait for itself.
+        """
+        with contextlib.suppress(NodeUnavailable):
+            self._soon(lambda: self._in_background(call()))
+
+    def _in_background(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        task = self._loop.create_task(coroutine)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        task.add_done_callback(_retrieved)
+
     def stop(self) -> None:
         """End the loop and its thread, at most 10 s later. Calls that go on raise NodeUnavailable."""
         with contextlib.suppress(NodeUnavailable):
@@ -91,7 +106,7 @@ class LoopThread:
         # Here, because gevent binds the selector of a loop to the thread that makes it.
         try:
             self._loop = asyncio.new_event_loop()
-        except OSError as exc:
+        except Exception as exc:  # noqa: BLE001 - the thread that waits raises it
             self._failure = exc
             return
         finally:
@@ -115,11 +130,19 @@ async def _end_all() -> None:
 
 
 class _Signal:
-    """An event that one thread sets, and one other thread or green thread waits for, once."""
+    """An event that one thread sets, and one other thread or green thread waits for, once.
+
+    What of its pipe is open when nobody has it any more is closed then: it may never be set, or never waited for.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event() if patched_by() is None else None
         self._read, self._write = (-1, -1) if self._event is not None else os.pipe()
+
+    def __del__(self) -> None:
+        for descriptor in (getattr(self, "_read", -1), getattr(self, "_write", -1)):
+            if descriptor != -1:
+                close_at_once(descriptor)
 
     def set(self) -> None:
         """Set it. Only one thread may do so."""
@@ -128,17 +151,27 @@ class _Signal:
         elif self._write != -1:
             with contextlib.suppress(OSError):  # nobody waits any more
                 os.write(self._write, b"1")
-            os.close(self._write)
-            self._write = -1
+            descriptor, self._write = self._write, -1
+            close_at_once(descriptor)
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until it is set, at most `timeout_s` seconds. Returns whether it is."""
         if self._event is not None:
             return self._event.wait(timeout_s)
         try:
-            return bool(select.select([self._read], [], [], timeout_s)[0])
+            return _readable(self._read, timeout_s)
         finally:
-            os.close(self._read)
+            descriptor, self._read = self._read, -1
+            os.close(descriptor)
+
+
+def _readable(descriptor: int, timeout_s: float | None) -> bool:
+    """Whether there is something to read within the time. Other green threads go on."""
+    if not hasattr(select, "poll"):  # eventlet removes it; its `select` takes each descriptor
+        return bool(select.select([descriptor], [], [], timeout_s)[0])
+    poll = select.poll()  # gevent's `select` raises ValueError for descriptors above 1023, which a server has soon
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
 
 
 class _Call:

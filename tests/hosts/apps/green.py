@@ -14,14 +14,21 @@ else:
 
     eventlet.monkey_patch()
 
-import json  # noqa: E402 - the modules below must be patched ones
+import gc  # noqa: E402 - the modules below must be patched ones
+import json  # noqa: E402
 import os  # noqa: E402
+import resource  # noqa: E402
 import threading  # noqa: E402
 import time  # noqa: E402
 
 from orastream import BlockingClient, NodeUnavailable  # noqa: E402
 
 COUNT = 12
+MANY = 1100
+"""Descriptors that a busy server has open: more than `select` of the operating system takes."""
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+held = [os.open(os.devnull, os.O_RDONLY) for _ in range(MANY)]
 tts = BlockingClient(os.environ["TEST_NATS_URL"])
 statuses: list[str] = []
 longest_pause_s = 0.0
@@ -44,6 +51,22 @@ def speak(number: int) -> None:
     tts.utterance(["안녕", "하세요."], **ids, fire_and_forget=True)
 
 
+def open_files() -> int:
+    """How many descriptors this process has."""
+    gc.collect()
+    time.sleep(0.2)  # threads end, and gevent closes what it has put off
+    return len(os.listdir("/proc/self/fd"))
+
+
+def left_by_clients() -> int:
+    """How many descriptors clients leave behind that were opened and closed."""
+    before = open_files()
+    for _ in range(3):
+        with BlockingClient(os.environ["TEST_NATS_URL"]) as client:
+            client.report("none", "none")
+    return open_files() - before
+
+
 def following() -> None:
     """It is ended by `close`."""
     try:
@@ -64,13 +87,12 @@ for thread in threads:
 speaking = False
 measuring.join()
 tts.report("none", "none")
-time.sleep(0.1)  # the other thread closes its end of the last pipe
-descriptors = len(os.listdir("/proc/self/fd"))
+descriptors = open_files()
 for _ in range(50):
     tts.report("none", "none")
-time.sleep(0.1)
-leaked = len(os.listdir("/proc/self/fd")) - descriptors
+leaked = open_files() - descriptors
 tts.close()
 follower.join()
 seen = {"statuses": statuses, "longest_pause_s": longest_pause_s, "leaked": leaked, "ended": ended}
+seen["left"] = left_by_clients()
 print(json.dumps(seen))

@@ -33,3 +33,9 @@ def test_what_was_replaced_decides(monkeypatch: pytest.MonkeyPatch, name: str, t
     monkeypatch.setitem(sys.modules, module, library(module, threads))
     with pytest.raises(SettingsError, match=f"^{name} has replaced `threading` but not `select`; patch both"):
         patched_by()
+
+
+def test_a_library_that_is_only_imported_does_not_hide_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gevent.monkey", library("gevent.monkey"))
+    monkeypatch.setitem(sys.modules, "eventlet.patcher", library("eventlet.patcher", "thread", "select"))
+    assert patched_by() == "eventlet"
