@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import sys
 import threading
 import time
 import weakref
@@ -74,6 +73,7 @@ class BlockingClient:
         A call that must connect first raises NodeUnavailable after `connect_timeout_s` seconds (None: 30). For 1 s
         after that, calls raise it at once; then the client tries again, and a call waits for it at most 0.5 s.
         """
+        limit_s = MARGIN_S if connect_timeout_s is None else check_seconds("connect_timeout_s", connect_timeout_s)
         self._options: dict[str, Any] = {
             "url": url,
             "prefix": check_prefix(prefix),
@@ -88,11 +88,10 @@ class BlockingClient:
             "transport": transport,
             "max_text_chars": max_text_chars,
             "max_backlog_s": max_backlog_s,
-            "connect_timeout_s": connect_timeout_s,
+            "connect_timeout_s": limit_s,
             "name": name,
         }
-        checked_s = None if connect_timeout_s is None else check_seconds("connect_timeout_s", connect_timeout_s)
-        self._connect_s = MARGIN_S if checked_s is None else checked_s + CLOSE_S
+        self._connect_s = limit_s + CLOSE_S
         self._reset()
         _clients.add(self)
 
@@ -282,9 +281,8 @@ class BlockingClient:
             while True:
                 yield self._run_in(running, reports.__anext__, None)
         finally:
-            if not sys.is_finalizing():  # then the thread does not run any more
-                with contextlib.suppress(NodeUnavailable):
-                    self._run_in(running, reports.aclose, CLOSE_S)
+            if running is self._running:  # a forked child does not have the thread
+                running.thread.begin(reports.aclose)
 
     def voices(self) -> list[Voice]:
         """See `Client.voices`."""

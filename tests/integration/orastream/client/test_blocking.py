@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orastream import BlockingClient, NodeUnavailable, Report, SettingsError
+from orastream.client.blocking import MARGIN_S
 from orastream.jetstream.api import JetStream
 from tests.support.ending import end, ending_all, stored_request
 from tests.support.nats_server import NatsServer
@@ -116,6 +117,28 @@ async def test_reports_of_before_a_close_or_a_fork_end_with_an_error(nats_server
     assert await asyncio.wait_for(asyncio.to_thread(blocking), 20) == 0
 
 
+async def test_reports_that_the_loop_collects_do_not_stop_it(nats_server: NatsServer, js: JetStream) -> None:
+    """Python may end a generator in any thread. In that of the loop nothing may wait for the loop."""
+
+    def blocking() -> float:
+        with BlockingClient(nats_server.url) as client:
+            client.say("hello", **IDS, fire_and_forget=False, wait_s=10)
+            held = [client.reports("s1", history=True)]
+            assert next(held[0]).status == "delivered"
+
+            async def collect() -> None:
+                held.clear()
+
+            running, _ = client._connected()
+            began = time.monotonic()
+            running.thread.run(collect, 20)
+            client.report("s1", "none")
+            return time.monotonic() - began
+
+    async with ending_all(js, "delivered"):
+        assert await asyncio.to_thread(blocking) < 3
+
+
 async def test_after_a_failed_attempt_calls_fail_at_once_and_a_server_that_comes_back_is_found(
     nats_server: NatsServer, js: JetStream
 ) -> None:
@@ -174,6 +197,12 @@ def test_a_loop_that_cannot_be_made_is_an_error_at_once() -> None:
 def test_a_connect_timeout_that_is_none_is_refused(limit_s: float) -> None:
     with pytest.raises(ValueError, match="^connect_timeout_s is .*: it must be a number of seconds, 0 or more"):
         BlockingClient("nats://127.0.0.1:1", connect_timeout_s=limit_s)
+
+
+def test_no_connect_timeout_is_one_of_30_seconds() -> None:
+    """So that a call says why, and the calls after it fail at once."""
+    with BlockingClient("nats://127.0.0.1:1", connect_timeout_s=None) as client:
+        assert client._options["connect_timeout_s"] == MARGIN_S == 30
 
 
 def test_connect_timeout_limits_the_first_call() -> None:
