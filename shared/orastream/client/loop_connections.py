@@ -8,21 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from orastream.client.client_connection import ClientConnection
 from orastream.client.shared_opening import SharedOpening
 
 
-@dataclass(slots=True)
 class _Here:
     """What one event loop has."""
 
-    opening: SharedOpening[ClientConnection]
-    connection: ClientConnection | None = None
-    guard: AsyncGenerator[None, None] | None = None
-    """It is closed with the loop, and then closes the connection."""
+    def __init__(self, open_it: Callable[[_Here], Awaitable[ClientConnection]]) -> None:
+        self.opening = SharedOpening(lambda: open_it(self), _ended)
+        self.connection: ClientConnection | None = None
+        self.guard: AsyncGenerator[None, None] | None = None
+        """It is closed with the loop, and then closes the connection."""
 
 
 class LoopConnections:
@@ -42,7 +41,7 @@ class LoopConnections:
                 del self._loops[ended]
             here = self._loops.get(loop)
             if here is None:
-                here = self._loops[loop] = _Here(SharedOpening(self._open, _ended))
+                here = self._loops[loop] = _Here(self._open)
         return await here.opening.get()
 
     @property
@@ -54,22 +53,20 @@ class LoopConnections:
         return found
 
     async def close(self) -> None:
-        """Close the connection of the running loop. The next call opens another one."""
-        here = self._loops.get(asyncio.get_running_loop())
+        """Close the connection of the running loop; an attempt to open it ends. The next call opens another one."""
+        with self._lock:
+            here = self._loops.pop(asyncio.get_running_loop(), None)
         if here is None:
             return
+        await here.opening.close()
         if here.guard is not None:
             await here.guard.aclose()
-        elif (opened := await here.opening.close()) is not None:
-            await opened.close()
 
-    async def _open(self) -> ClientConnection:
+    async def _open(self, here: _Here) -> ClientConnection:
         connection = self._connection()
         await connection.open()
-        loop = asyncio.get_running_loop()
-        here = self._loops[loop]
         earlier, here.connection = here.guard, connection
-        here.guard = self._until_end(loop, here, connection)
+        here.guard = self._until_end(asyncio.get_running_loop(), here, connection)
         await anext(here.guard)
         if earlier is not None:
             await earlier.aclose()
@@ -82,9 +79,10 @@ class LoopConnections:
         try:
             yield
         finally:
-            if here.connection is connection:  # else it has ended, and another one has its place
-                with self._lock:
-                    self._loops.pop(loop, None)
+            with self._lock:
+                # Otherwise another connection has its place.
+                if here.connection is connection and self._loops.get(loop) is here:
+                    del self._loops[loop]
             await connection.close()
 
 

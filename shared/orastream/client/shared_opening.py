@@ -40,20 +40,20 @@ class SharedOpening(Generic[T]):
         at once, for a pause (`connect_pace`); then another attempt begins. Raises NodeUnavailable, also if `close` ends
         the attempt, and what `open_it` raises. Cancel-safe: the attempt goes on for the others.
         """
-        clock = asyncio.get_running_loop().time
+        clock, pace = asyncio.get_running_loop().time, self._pace
         if self._attempt is None or (self._attempt.done() and self.opened is None):
-            if self._pace.pauses(clock()):
-                raise NodeUnavailable(f"{self._pace.problem}")
+            if pace.pauses(clock()):
+                raise NodeUnavailable(f"{pace.problem}")
             self._began_s = clock()
             self._attempt = asyncio.create_task(self._opening())
             self._attempt.add_done_callback(_retrieved)
         attempt = self._attempt
         if not attempt.done():
-            await asyncio.wait({attempt}, timeout=self._pace.patience_s(self._began_s, clock()))
+            await asyncio.wait({attempt}, timeout=pace.patience_s(self._began_s, clock()))
         if attempt.cancelled():
             raise NodeUnavailable("the client was closed before it was connected")
         if not attempt.done():
-            raise NodeUnavailable(f"{self._pace.problem}")
+            raise NodeUnavailable(f"{pace.problem}")
         return attempt.result()
 
     async def close(self) -> T | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orastream import Client
+from orastream import Client, NodeUnavailable
 from orastream.broker import Broker
 from orastream.jetstream.api import JetStream
 from tests.support.ending import ending_all
@@ -100,6 +100,22 @@ async def test_a_connection_that_has_ended_for_good_is_replaced(client: Client) 
 
     await in_a_loop(run)
     assert connections(client) == 0
+
+
+async def test_close_ends_an_attempt_to_replace_a_connection(client: Client, nats_server: NatsServer) -> None:
+    await client.say("hello", **IDS)
+    await client.broker.__aexit__(None, None, None)
+    nats_server.kill()
+    waiting = asyncio.create_task(client.say("hello", **IDS))
+    await asyncio.sleep(0.2)
+    await client.__aexit__(None, None, None)
+    with pytest.raises(NodeUnavailable, match="closed before it was connected"):
+        await waiting
+    assert connections(client) == 0
+    await nats_server.start()
+    await client.say("hello", **IDS)
+    assert connections(client) == 1
+    await client.__aexit__(None, None, None)
 
 
 async def test_a_loop_that_is_closed_without_its_generators_is_forgotten(client: Client) -> None:
