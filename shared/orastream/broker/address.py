@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -32,7 +33,9 @@ _UNRESOLVED = re.compile(
     re.IGNORECASE,
 )
 """What the resolvers of glibc, musl, macOS and Windows say about the name of a host."""
-_REFUSED = re.compile(r"connect call failed|connection refused", re.IGNORECASE)
+_NOT_THERE = re.compile(r"connect call failed|connection refused|no route to host|unreachable", re.IGNORECASE)
+"""No server was reached at the address of a host."""
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ def chosen(problems: Iterable[str]) -> str:
     What a server has answered comes before a host that is not known, and that before a server that is not there.
     """
     found = list(problems)
-    for says in (explains, unresolved, _REFUSED.search):
+    for says in (explains, unresolved, _NOT_THERE.search):
         if (problem := next(filter(says, found), None)) is not None:
             return problem
     return NO_ANSWER
@@ -161,8 +164,10 @@ def unconnected(url: str, problem: str, origin: AddressOrigin = SETTINGS, access
     if unresolved(problem):
         host = f"a host in {url}" if "," in url else f"the host of {url}"
         return f"{host} is not known here ({problem}); correct {origin.address}, or the name service of this machine"
-    if _REFUSED.search(problem):
-        problem = "connection refused"
+    if _NOT_THERE.search(problem):
+        # asyncio says "Connect call failed" with a number, and says it of each address that the host has.
+        reasons = dict.fromkeys(os.strerror(int(number)).lower() for number in _ERRNO.findall(problem))
+        problem = " and ".join(reasons) or problem
     remedy = origin.remedy
     if (secure(url) or access.secure) and not access.tls_handshake_first and _silent(problem):
         remedy += f"; if it runs and has handshake_first, set {names.handshake_first}"

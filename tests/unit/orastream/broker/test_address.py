@@ -158,6 +158,21 @@ def test_the_message_distinguishes_an_unknown_host_from_a_server_that_is_not_the
 
 
 @pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        ("[Errno 113] Connect call failed ('10.0.0.1', 4222)", "no route to host"),
+        (f"Multiple exceptions: [Errno 111] Connect call failed ('::1', 1, 0, 0), {REFUSED}", "connection refused"),
+        (f"[Errno 101] Network is unreachable, {REFUSED}", "network is unreachable and connection refused"),
+        ("[Errno 111] Connection refused", "connection refused"),
+        ("Cannot connect to host a:80 [Connect call failed ('10.0.0.1', 80)]",) * 2,
+    ],
+)
+def test_the_message_says_why_a_server_was_not_reached(problem: str, reason: str) -> None:
+    """A firewall that rejects is no server that is not started."""
+    assert f"no NATS server answers at nats://a ({reason}); " in address.unconnected("nats://a", problem)
+
+
+@pytest.mark.parametrize(
     ("problems", "chosen"),
     [
         ([], address.NO_ANSWER),
