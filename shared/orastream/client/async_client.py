@@ -110,7 +110,8 @@ class Client:
 
         Make one for the process, in any module. It has one connection for each event loop that calls it, and closes it
         when that loop ends. `async with` is not needed; it closes the connection of this loop. After a failed attempt
-        calls raise NodeUnavailable at once for 1 s. Thread-safe. Raises SettingsError that names the invalid setting.
+        calls of this loop raise NodeUnavailable at once for 1 s. Thread-safe. Raises SettingsError that names the
+        invalid setting.
         """
         options: Any = django_settings.client_options()
         client = cls(**options)

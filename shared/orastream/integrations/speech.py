@@ -23,12 +23,12 @@ from typing import Any, Literal, Self
 
 from orastream.client.async_client import Client
 from orastream.client.complete_audio import SpeechFailed, complete_audio
+from orastream.client.node_options import node_options
 from orastream.client.text_stream import TextStream
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import OrastreamError, UtteranceEnded, WaitTimeout
 from orastream.contract.surrogates import SurrogateJoiner
 from orastream.integrations.live_transcript import LiveTranscript, TranscriptPart
-from orastream.integrations.node_address import connection_options
 
 FORMAT: Literal["pcm16"] = "pcm16"
 CANCEL_S = 5.0
@@ -62,16 +62,16 @@ class SpeechNode:
         """`session_id` names the conversation in the node's reports; without it, a random one.
 
         `options` are the parameters of `Client`; for those that are absent the node's own variables count: NATS_URL,
-        NATS_CREDS and so on (`node_address.py`). With a `client`, which its owner opens and closes, they are not read.
-        Raises TypeError for an option that Client does not have, and for a `client` together with options;
-        ValueError for a wrong `prefix`, SettingsError for a variable that is neither true nor false.
+        NATS_CREDS and so on (`client/node_options.py`). With a `client`, which its owner opens and closes, they are
+        not read. Raises TypeError for an option that Client does not have, and for a `client` together with options;
+        ValueError for a wrong `prefix`, SettingsError for a variable with a wrong value.
         """
         given = {name: value for name, value in options.items() if value is not None}
         if client is not None and given:
             raise TypeError(f"client: has a connection of its own; leave out {', '.join(sorted(given))}")
         self.session_id = session_id or f"agent-{uuid.uuid4().hex}"
         self.phone_id = phone_id or self.session_id
-        self._options = {} if client is not None else connection_options(given, os.environ)
+        self._options = {} if client is not None else node_options(os.environ.get, given)
         self._given = client
         self._client = client
         if client is None:

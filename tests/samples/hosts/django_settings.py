@@ -11,3 +11,5 @@ try:
     BlockingClient.from_django()
 except SettingsError as exc:
     assert "/run/secrets/llm.nk" in str(exc), exc  # this machine does not have the file
+else:
+    raise AssertionError("the settings are not those of the page")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,17 @@ def test_a_table_that_is_wrong_is_refused(django: types.SimpleNamespace, table: 
     for from_django in (BlockingClient.from_django, Client.from_django):
         with pytest.raises(SettingsError, match=message):
             from_django()
+
+
+def test_off_names_no_file_although_the_environment_names_one(
+    django: types.SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NATS_CREDS", "/environment.creds")
+    monkeypatch.setenv("NATS_CA", "off")
+    assert client_options()["creds"] == Path("/environment.creds")
+    django.ORASTREAM = {"NATS_CREDS": "off"}
+    options = client_options()
+    assert options["creds"] is None and options["ca"] is None
 
 
 def test_a_moved_setting_in_the_table_is_warned_about(django: types.SimpleNamespace) -> None:
