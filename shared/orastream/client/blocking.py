@@ -19,7 +19,7 @@ from typing import Any, Literal, Self, TypeVar, Unpack, overload
 from orastream.client.acceptance import Acceptance
 from orastream.client.async_client import DEFAULT_WAIT_S, Client
 from orastream.client.cancelling import DEFAULT_CUT_S, check_seconds
-from orastream.client.connection_options import CONNECT_TIMEOUT_S
+from orastream.client.connection_options import CONNECT_TIMEOUT_S, check_url
 from orastream.client.django_settings import client_options
 from orastream.client.loop_thread import CLOSED, LoopThread
 from orastream.client.options import SayOptions, UtteranceOptions, to_wire
@@ -68,11 +68,12 @@ class BlockingClient:
         name: str = "orastream-blocking-client",
     ) -> None:
         """The arguments are those of `Client`; nothing is connected yet. Raises ValueError for an invalid `prefix` or
-        `connect_timeout_s`.
+        `connect_timeout_s`, TypeError for a `url` that is no str.
 
         A call that must connect first raises NodeUnavailable after `connect_timeout_s` seconds (None: 30). For 1 s
         after that, calls raise it at once; then the client tries again, and a call waits for it at most 0.5 s.
         """
+        check_url(url)
         limit_s = MARGIN_S if connect_timeout_s is None else check_seconds("connect_timeout_s", connect_timeout_s)
         self._options: dict[str, Any] = {
             "url": url,

@@ -30,13 +30,22 @@ def access_of(  # noqa: PLR0913 - the parameters of Client
     )
 
 
+def check_url(url: object, *, or_broker: bool = False) -> None:
+    """Raise TypeError for what is no address at all, as `os.environ.get` returns for a variable that is not set."""
+    if not isinstance(url, (str, Broker) if or_broker else str):
+        also = " or a Broker" if or_broker else ""
+        raise TypeError(f"url: must be an address{also}, as in 'nats://127.0.0.1:4222', not {type(url).__name__}")
+
+
 def broker_of(
     url: str | Broker, access: Access, prefix: str, inbox_prefix: str, name: str, connect_timeout_s: float | None
 ) -> Broker:
     """Return a Broker for an address, which is not open yet, or the given one.
 
-    Raises ValueError for a Broker together with a parameter of a connection, which would have no effect.
+    Raises ValueError for a Broker together with a parameter of a connection, which would have no effect, and TypeError
+    for what is neither.
     """
+    check_url(url, or_broker=True)
     if isinstance(url, str):
         return Broker(
             url,

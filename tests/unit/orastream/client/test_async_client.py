@@ -84,6 +84,16 @@ async def test_a_client_refuses_what_is_no_address_of_nats(url: str) -> None:
         await asyncio.to_thread(lambda: blocking.say("안녕", **IDS))
 
 
+@pytest.mark.parametrize("url", [None, b"nats://secret@a", ["nats://a"]])
+def test_what_is_no_str_is_no_address(url: Any) -> None:
+    """As `os.environ.get` returns None for a variable that is not set."""
+    for make in (Client, BlockingClient):
+        with pytest.raises(
+            TypeError, match="^url: must be an address.* not (None|bytes|list)"
+        ):
+            make(url)
+
+
 async def test_parameters_of_requests_are_not() -> None:
     broker = Broker(URL, name="own")
     client = Client(broker, fire_and_forget=False, transport="http", max_text_chars=10)
