@@ -37,15 +37,18 @@ def _waits(library: str, threads: bool, waits: bool, fix: str) -> bool:
     return waits
 
 
-def close_at_once(descriptor: int) -> None:
-    """Close what no green thread waits for, from any real thread.
+def real_write_and_close() -> tuple[Callable[[int, bytes], int], Callable[[int], None]]:
+    """`os.write` and `os.close` of the operating system, for a descriptor that no green thread waits for.
 
-    `os.close` of gevent closes it later, if at all in a thread that ends, and by a table that real threads spoil.
+    eventlet's `write` repeats itself for ever when nobody reads any more. gevent's `close` closes later, if at all in a
+    thread that ends, and by a table that real threads spoil.
     """
-    if (monkey := sys.modules.get("gevent.monkey")) is not None:
-        monkey.get_original("os", "close")(descriptor)
-    else:
-        os.close(descriptor)
+    if (monkey := sys.modules.get("gevent.monkey")) is not None and monkey.is_module_patched("os"):
+        return monkey.get_original("os", "write"), monkey.get_original("os", "close")
+    if (patcher := sys.modules.get("eventlet.patcher")) is not None and patcher.is_monkey_patched("os"):
+        original = patcher.original("os")
+        return original.write, original.close
+    return os.write, os.close
 
 
 def start_real_thread(library: str, run: Callable[[], None]) -> None:

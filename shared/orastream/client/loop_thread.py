@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar, cast
 
 from orastream.base import tasks
-from orastream.client.green_threads import close_at_once, patched_by, start_real_thread
+from orastream.client.green_threads import patched_by, real_write_and_close, start_real_thread
 from orastream.contract.errors import NodeUnavailable
 
 T = TypeVar("T")
@@ -136,13 +136,16 @@ class _Signal:
     """
 
     def __init__(self) -> None:
+        self._read = self._write = -1
         self._event = threading.Event() if patched_by() is None else None
-        self._read, self._write = (-1, -1) if self._event is not None else os.pipe()
+        if self._event is None:
+            self._real_write, self._real_close = real_write_and_close()
+            self._read, self._write = os.pipe()
 
     def __del__(self) -> None:
-        for descriptor in (getattr(self, "_read", -1), getattr(self, "_write", -1)):
+        for descriptor in (self._read, self._write):
             if descriptor != -1:
-                close_at_once(descriptor)
+                self._real_close(descriptor)
 
     def set(self) -> None:
         """Set it. Only one thread may do so."""
@@ -150,9 +153,9 @@ class _Signal:
             self._event.set()
         elif self._write != -1:
             with contextlib.suppress(OSError):  # nobody waits any more
-                os.write(self._write, b"1")
+                self._real_write(self._write, b"1")
             descriptor, self._write = self._write, -1
-            close_at_once(descriptor)
+            self._real_close(descriptor)
 
     def wait(self, timeout_s: float | None) -> bool:
         """Wait until it is set, at most `timeout_s` seconds. Returns whether it is."""

@@ -88,9 +88,7 @@ async def test_a_client_refuses_what_is_no_address_of_nats(url: str) -> None:
 def test_what_is_no_str_is_no_address(url: Any) -> None:
     """As `os.environ.get` returns None for a variable that is not set."""
     for make in (Client, BlockingClient):
-        with pytest.raises(
-            TypeError, match="^url: must be an address.* not (None|bytes|list)"
-        ):
+        with pytest.raises(TypeError, match="^url: must be an address.* not (None|bytes|list)"):
             make(url)
 
 
