@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import orastream
-from orastream import Acceptance, BlockingClient, Client, NodeUnavailable, Report
+from orastream import Acceptance, BlockingClient, Client, NodeUnavailable, Report, SettingsError
 from orastream.broker import Broker
 from orastream.jetstream.api import JetStream
 from orastream.jetstream.stream_limits import StreamLimits
@@ -87,4 +87,11 @@ async def test_blocking_client_and_a_restart_of_the_server(server: NatsServer, j
 async def test_no_server_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NodeUnavailable):
         async with Client("nats://127.0.0.1:1", connect_timeout_s=0.5):
+            pass
+
+
+async def test_a_websocket_address_needs_another_package() -> None:
+    """An extra has it; without it nats-py tries in vain, as if there were no server."""
+    with pytest.raises(SettingsError, match="^url: ws://127.0.0.1:1 needs the package aiohttp; install it"):
+        async with Client("ws://127.0.0.1:1", connect_timeout_s=None):
             pass

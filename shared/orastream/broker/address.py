@@ -103,6 +103,11 @@ def secure(url: str) -> bool:
     return any(one.startswith(("tls://", "wss://")) for one in servers(url))
 
 
+def websocket(url: str) -> bool:
+    """Whether a server of the address is reached over WebSocket. nats-py accepts no mix."""
+    return any(one.startswith(("ws://", "wss://")) for one in servers(url))
+
+
 def shown(url: str) -> str:
     """Return a server URL, or several separated by commas, without user, password or token."""
     return _USER.sub(r"\1\2", url)

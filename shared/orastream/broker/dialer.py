@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +52,10 @@ class Dialer:
             if credentials is not None:
                 credentials.check()
         address.check(self._url, self._origin.field)
+        if address.websocket(self._url) and importlib.util.find_spec("aiohttp") is None:
+            # nats-py says so of each try, as of a server that is not there.
+            todo = "install it, or use a nats:// or tls:// address"
+            raise SettingsError(f"{self._origin.field}: {self.shown} needs the package aiohttp; {todo}")
         if self._access.secure:
             given = self._access.name_of_tls(names)
             if any(server.startswith("ws://") for server in address.servers(self._url)):
