@@ -50,6 +50,13 @@ def test_make_auth_names_the_folder_in_env_once_and_keeps_what_is_there(tmp_path
     ]
 
 
+def test_what_is_installed_is_not_installed_again_each_time() -> None:
+    """A rule that does not write its target runs at each `make`, which for an environment takes minutes."""
+    rules = re.findall(r"^(\$\(\w+\)[\w/.]*):[^=\n]*\n((?:[\t@].*\n)+)", MAKEFILE.read_text(), re.MULTILINE)
+    assert {"$(DEVELOPS)", "$(TORCH)", "$(INTEGRATIONS)", "$(SAMPLE)/.made"} <= dict(rules).keys()
+    assert [target for target, recipe in rules if "touch $@" not in recipe] == []
+
+
 @pytest.mark.parametrize("codes", [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 2), (2, 3, 1)])
 def test_make_test_prints_all_results_and_fails_when_one_fails(tmp_path: Path, codes: tuple[int, int, int]) -> None:
     unit, torch, node = codes
