@@ -24,6 +24,7 @@ from typing import Any, Literal, Self
 from orastream.client.async_client import Client
 from orastream.client.complete_audio import SpeechFailed, complete_audio
 from orastream.client.node_options import node_options
+from orastream.client.shared_opening import SharedOpening
 from orastream.client.text_stream import TextStream
 from orastream.contract.audio_messages import AudioChunk, AudioEnd, AudioStart
 from orastream.contract.errors import OrastreamError, UtteranceEnded, WaitTimeout
@@ -48,7 +49,8 @@ class SpeechPart:
 class SpeechNode:
     """The node, over a connection that opens at the first use. For one event loop. Calls may run concurrently.
 
-    The Client reconnects by itself. If its connection is closed for good, the next use opens another one.
+    The Client reconnects by itself. If its connection is closed for good, the next use opens another one. After a
+    failed attempt to connect, uses raise NodeUnavailable at once for 1 s.
     """
 
     def __init__(
@@ -73,28 +75,22 @@ class SpeechNode:
         self.phone_id = phone_id or self.session_id
         self._options = {} if client is not None else node_options(os.environ.get, given)
         self._given = client
-        self._client = client
         if client is None:
             Client(**self._options)  # raises here, not in the middle of a conversation
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._opening = asyncio.Lock()
+        self._opening = SharedOpening(self._connect, _ended)
+        self._opened: Client | None = None
+        self._prewarming: asyncio.Task[None] | None = None
         self._background: set[asyncio.Task[None]] = set()
 
     async def open(self) -> Client:
-        """Return the open Client. Cancel-safe.
+        """Return the open Client. Cancel-safe: the attempt to connect goes on for the next use.
 
         Raises NodeUnavailable, SettingsError for a wrong address or file, RuntimeError in a second event loop while
         the first one is not closed.
         """
         self._enter_loop()
-        async with self._opening:
-            if self._client is not None and (self._given is not None or not self._client.broker.closed.is_set()):
-                return self._client
-            await self._close()
-            client = Client(**self._options)
-            await client.__aenter__()
-            self._client = client
-            return client
+        return self._given or await self._opening.get()
 
     def utterance(self, text: str = "", **options: Any) -> NodeSpeech:
         """One utterance, which begins with `text`; `async with` stores its request.
@@ -110,14 +106,11 @@ class SpeechNode:
         """
 
         async def opened() -> None:
-            with contextlib.suppress(OrastreamError):
+            with contextlib.suppress(OrastreamError, RuntimeError):
                 await self.open()
 
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return
-        self.background(opened())
+        with contextlib.suppress(RuntimeError):
+            self._prewarming = asyncio.get_running_loop().create_task(opened())
 
     def background(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` in a task that outlives the caller's; `aclose` waits for it."""
@@ -126,16 +119,26 @@ class SpeechNode:
         task.add_done_callback(self._background.discard)
 
     async def aclose(self) -> None:
-        """Wait up to CANCEL_S for cancels that are being sent, and close the connection. A later use opens it again."""
+        """Wait up to CANCEL_S for cancels that are being sent, and close the connection. A later use opens it again.
+
+        An attempt to connect ends at once.
+        """
         self._enter_loop()
         if self._background:
             await asyncio.wait(set(self._background), timeout=CANCEL_S)
-        async with self._opening:
-            await self._close()
+        await self._opening.close()
+        await self._close()
+
+    async def _connect(self) -> Client:
+        await self._close()  # the one before it has ended
+        client = Client(**self._options)
+        await client.__aenter__()
+        self._opened = client
+        return client
 
     async def _close(self) -> None:
-        client, self._client = self._client, self._given
-        if client is not None and self._given is None:
+        client, self._opened = self._opened, None
+        if client is not None:
             await client.__aexit__(None, None, None)
 
     def _enter_loop(self) -> None:
@@ -145,9 +148,13 @@ class SpeechNode:
         if self._loop is not None:
             if not self._loop.is_closed():
                 raise RuntimeError("is used in two event loops; make one for each loop")
-            self._client, self._opening = self._given, asyncio.Lock()  # what the closed loop had is dead
+            self._opening, self._opened = SharedOpening(self._connect, _ended), None  # what the closed loop had is dead
             self._background.clear()
         self._loop = loop
+
+
+def _ended(client: Client) -> bool:
+    return client.broker.closed.is_set()
 
 
 class NodeSpeech:

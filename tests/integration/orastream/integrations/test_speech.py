@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,9 +17,10 @@ from orastream.contract.messages import Report
 from orastream.integrations.speech import NodeSpeech, SpeechNode, SpeechPart
 from tests.support.nats_accounts import AccountServer
 from tests.support.nats_server import NatsServer
-from tests.support.processes import Logs
+from tests.support.processes import Logs, until
 from tests.support.services import Stack
 from tests.support.speech_node import speech_node
+from tests.support.tcp_server import serving
 
 pytestmark = pytest.mark.integration
 
@@ -180,12 +182,50 @@ async def test_a_node_that_is_away_is_an_error_and_the_next_use_tries_again(tmp_
     with pytest.raises(NodeUnavailable, match="no NATS server answers"):
         async with node.utterance("Hello."):
             pass
+    with pytest.raises(NodeUnavailable, match="no NATS server answers"):
+        await asyncio.wait_for(node.open(), 0.1)  # at once: the attempt before it has just failed
     await server.start()
+
+    async def opens() -> bool:
+        with contextlib.suppress(NodeUnavailable):
+            await node.open()
+            return True
+        return False
+
     try:
-        await node.open()
+        await until(opens, "a connection")
         await node.aclose()
     finally:
         server.kill()
+
+
+async def test_closing_does_not_wait_for_a_server_that_does_not_answer() -> None:
+    connected = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        connected.set()
+        await reader.read()
+
+    async with serving(silent) as port:
+        node = SpeechNode(url=f"nats://127.0.0.1:{port}")
+        node.prewarm()
+        using = asyncio.create_task(node.open())
+        await asyncio.wait_for(connected.wait(), 5)
+        closing = time.monotonic()
+        await node.aclose()
+        assert time.monotonic() - closing < 1
+        with pytest.raises(NodeUnavailable, match="closed before it was connected"):
+            await using
+
+
+async def test_a_connection_that_has_ended_for_good_is_replaced(node: SpeechNode) -> None:
+    first = await node.open()
+    assert await node.open() is first
+    await first.broker.__aexit__(None, None, None)  # as when the server does not take the user any more
+    async with node.utterance("Hello.", **ENGLISH) as speech:
+        await speech.end()
+        assert await read(speech)
+    assert await node.open() is not first
 
 
 async def test_a_connection_belongs_to_one_loop(node: SpeechNode) -> None:
