@@ -191,6 +191,14 @@ async def test_a_node_that_does_not_answer_is_a_connection_error() -> None:
     await tts.aclose()
 
 
+async def test_a_client_that_is_not_open_is_an_error_that_the_session_sees() -> None:
+    tts, errors = TTS(client=Client()), list[Any]()
+    tts.on("error", errors.append)
+    with pytest.raises(APIError, match="the client is not open"):
+        await tts.synthesize("Hello.").collect()
+    assert [error.recoverable for error in errors] == [False]
+
+
 async def test_a_node_that_stalls_is_a_timeout_and_speaks_nothing_later(
     speech: TTS, client: Client, node: Stack
 ) -> None:

@@ -250,7 +250,10 @@ async def _speak(
     owner: TTS,
     conn_options: APIConnectOptions,
 ) -> None:
-    """Write the texts and push the audio, at the same time. Raises APIError. Cancelled: so is the request."""
+    """Write the texts and push the audio, at the same time. Cancelled: so is the request.
+
+    Raises only APIError: LiveKit would not report another error to the session.
+    """
     try:
         async with contextlib.AsyncExitStack() as stack:
             async with asyncio.timeout(conn_options.timeout):
@@ -261,7 +264,7 @@ async def _speak(
                 await asyncio.gather(writing, pushing)
             finally:
                 await tasks.end(writing, pushing)
-    except (OrastreamError, SpeechFailed, TimeoutError) as exc:
+    except Exception as exc:
         raise api_error(exc, speech.request_id) from exc
 
 
