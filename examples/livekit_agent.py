@@ -53,40 +53,44 @@ class WavOutput(AudioOutput):
 
     def __init__(self, path: str) -> None:
         super().__init__(label="wav", capabilities=AudioOutputCapabilities(pause=False))
-        self._file = wave.open(path, "wb")
-        self._file.setnchannels(1)
-        self._file.setsampwidth(2)
-        self._seconds = 0.0
+        self._path = path
+        self._file: wave.Wave_write | None = None
+        self.seconds = 0.0
 
     async def capture_frame(self, frame: rtc.AudioFrame) -> None:
         """Write the next samples."""
         await super().capture_frame(frame)
-        if not self._seconds:
-            self._file.setframerate(frame.sample_rate)
+        if self._file is None:
+            self._file = wave.open(self._path, "wb")
+            self._file.setparams((1, 2, frame.sample_rate, 0, "NONE", "not compressed"))
             self.on_playback_started(created_at=time.time())
         self._file.writeframes(frame.data.tobytes())
-        self._seconds += frame.duration
+        self.seconds += frame.duration
 
     def flush(self) -> None:
         """End the file with the speech."""
         super().flush()
-        self._file.close()
-        self.on_playback_finished(playback_position=self._seconds, interrupted=False)
+        if self._file is not None:
+            self._file.close()
+            self.on_playback_finished(playback_position=self.seconds, interrupted=False)
 
     def clear_buffer(self) -> None:
         """Nothing is buffered."""
 
 
-async def speak_into(path: str, text: str) -> None:
-    """Have a session without a room speak a text into a WAV file."""
+async def speak_into(path: str, text: str) -> float:
+    """Have a session without a room speak a text into a WAV file. Returns its seconds; with 0 there is no file."""
+    output = WavOutput(path)
     async with node_tts() as tts, AgentSession[None](tts=tts) as session:
-        session.output.audio = WavOutput(path)
+        session.output.audio = output
         await session.start(Agent(instructions=INSTRUCTIONS))
         await session.say(text)
+    return output.seconds
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["wav"] and len(sys.argv) == 4:
-        asyncio.run(speak_into(sys.argv[2], sys.argv[3]))
+        if not asyncio.run(speak_into(sys.argv[2], sys.argv[3])):
+            sys.exit("nothing was spoken; the log says why")
     else:
         cli.run_app(server)

@@ -83,35 +83,38 @@ class WavFile(FrameProcessor):
 
     def __init__(self, path: str) -> None:
         super().__init__()
-        self._file = wave.open(path, "wb")
-        self._file.setnchannels(1)
-        self._file.setsampwidth(2)
-        self._begun = False
+        self._path = path
+        self._file: wave.Wave_write | None = None
+        self.seconds = 0.0
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
         """Write the samples of speech; pass every frame on."""
         await super().process_frame(frame, direction)
         if isinstance(frame, TTSAudioRawFrame):
-            if not self._begun:
-                self._file.setframerate(frame.sample_rate)
-                self._begun = True
+            if self._file is None:
+                self._file = wave.open(self._path, "wb")
+                self._file.setparams((1, 2, frame.sample_rate, 0, "NONE", "not compressed"))
             self._file.writeframes(frame.audio)
-        elif isinstance(frame, EndFrame) and self._begun:
+            self.seconds += len(frame.audio) / (2 * frame.sample_rate)
+        elif isinstance(frame, EndFrame) and self._file is not None:
             self._file.close()
         await self.push_frame(frame, direction)
 
 
-async def speak_into(path: str, text: str) -> None:
-    """Have a pipeline without a transport speak a text into a WAV file."""
-    worker = PipelineWorker(Pipeline([node_tts(), WavFile(path)]))
+async def speak_into(path: str, text: str) -> float:
+    """Have a pipeline without a transport speak a text into a file. Returns its seconds; with 0 there is no file."""
+    file = WavFile(path)
+    worker = PipelineWorker(Pipeline([node_tts(), file]))
     await worker.queue_frames([TTSSpeakFrame(text), EndFrame()])
     await run(worker)
+    return file.seconds
 
 
 if __name__ == "__main__":
     if sys.argv[1:] == ["talk"]:
         asyncio.run(talk())
     elif sys.argv[1:2] == ["wav"] and len(sys.argv) == 4:
-        asyncio.run(speak_into(sys.argv[2], sys.argv[3]))
+        if not asyncio.run(speak_into(sys.argv[2], sys.argv[3])):
+            sys.exit("nothing was spoken; the log says why")
     else:
         sys.exit('usage: pipecat_agent.py talk | wav FILE "TEXT"')

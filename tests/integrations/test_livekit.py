@@ -359,13 +359,27 @@ async def test_speech_goes_on_over_a_restart_of_nats(speech: TTS, client: Client
     assert reports[0].audio_seconds == pytest.approx(audio, abs=0.002)
 
 
-async def test_the_example_speaks_into_a_file(node: Stack, tmp_path: Path) -> None:
+async def run_example(node: Stack, folder: Path, **variables: str) -> tuple[int | None, str]:
+    """Have the example speak into `hello.wav` in a folder. Returns its exit code and what it printed."""
     example = REPOSITORY / "examples/livekit_agent.py"
-    env = environment({"NATS_URL": node.nats_server.url})
+    env = environment({"NATS_URL": node.nats_server.url, **variables})
+    words = ("wav", "hello.wav", "안녕하세요. 무엇을 도와드릴까요?")
     child = await asyncio.create_subprocess_exec(
-        sys.executable, example, "wav", "hello.wav", "안녕하세요. 무엇을 도와드릴까요?", cwd=tmp_path, env=env
+        sys.executable, example, *words, cwd=folder, env=env, stderr=asyncio.subprocess.PIPE
     )
-    assert await asyncio.wait_for(child.wait(), 60) == 0
+    _, printed = await asyncio.wait_for(child.communicate(), 60)
+    return child.returncode, printed.decode()
+
+
+async def test_the_example_speaks_into_a_file(node: Stack, tmp_path: Path) -> None:
+    code, printed = await run_example(node, tmp_path)
+    assert code == 0, printed
     with wave.open(str(tmp_path / "hello.wav")) as file:
         assert (file.getframerate(), file.getnchannels()) == (24_000, 1)
         assert 1.5 < file.getnframes() / 24_000 < 10 and any(file.readframes(24_000))
+
+
+async def test_the_example_says_that_nothing_was_spoken(node: Stack, tmp_path: Path) -> None:
+    code, printed = await run_example(node, tmp_path, TTS_VOICE="nobody")
+    assert code == 1 and "nobody" in printed and "nothing was spoken; the log says why\n" in printed
+    assert not list(tmp_path.iterdir())

@@ -231,6 +231,10 @@ async def test_the_example_speaks_into_a_file_without_keys(
 ) -> None:
     monkeypatch.setenv("NATS_URL", node.nats_server.url)
     example = runpy.run_path(str(REPOSITORY / "examples" / "pipecat_agent.py"))
-    await example["speak_into"](str(tmp_path / "hello.wav"), "안녕하세요.")
+    spoken_s = await example["speak_into"](str(tmp_path / "hello.wav"), "안녕하세요.")
     with wave.open(str(tmp_path / "hello.wav")) as file:
         assert file.getframerate() == 24_000 and 0.5 < file.getnframes() / 24_000 < 3
+        assert spoken_s == pytest.approx(file.getnframes() / 24_000)
+    monkeypatch.setenv("TTS_VOICE", "nobody")
+    assert await example["speak_into"](str(tmp_path / "silent.wav"), "안녕하세요.") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["hello.wav"]
