@@ -1,11 +1,25 @@
-"""Cancel tasks and wait until they have really ended."""
+"""Cancel tasks and wait until they have really ended; clean up although the task is cancelled again."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 _CANCEL_AGAIN_S = 0.5
+_finishing: set[asyncio.Task[None]] = set()
+"""The event loop has only weak references to its tasks."""
+
+
+async def finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work`, the end of a block, and wait for it. If the caller is cancelled, it goes on in a task of its own.
+
+    A task can be cancelled several times. Without this a second time would leave out the rest of its `finally`.
+    """
+    task = asyncio.create_task(work)
+    _finishing.add(task)
+    task.add_done_callback(_finishing.discard)
+    await asyncio.shield(task)
 
 
 async def end(*tasks: asyncio.Task[Any]) -> None:

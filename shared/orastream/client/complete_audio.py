@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Protocol
+from typing import Any, Protocol
 
 from orastream.base import tasks
 from orastream.client.acceptance import Acceptance
@@ -79,8 +79,7 @@ async def complete_audio(
                 assert wait_s is not None
                 raise WaitTimeout(session, request, wait_s)
     finally:
-        await tasks.end(*filter(None, (final, message)))
-        await audio.aclose()
+        await tasks.finish(_close(audio, final, message))
 
 
 def silence_of(report: Report) -> SpeechFailed:
@@ -95,6 +94,11 @@ async def _next(
     audio: AsyncIterator[AudioStart | AudioChunk | AudioEnd],
 ) -> AudioStart | AudioChunk | AudioEnd:
     return await anext(audio)
+
+
+async def _close(audio: AsyncGenerator[Any, None], *reading: asyncio.Task[Any] | None) -> None:
+    await tasks.end(*filter(None, reading))
+    await audio.aclose()
 
 
 async def _final(client: RequestReader, session: str, request: str) -> Report:

@@ -25,7 +25,6 @@ from livekit.agents import (
 from livekit.agents.types import NOT_GIVEN, NotGivenOr, TimedString
 from livekit.agents.utils import is_given
 
-from orastream.base import tasks
 from orastream.client.async_client import Client
 from orastream.client.complete_audio import SpeechFailed
 from orastream.contract.errors import (
@@ -258,12 +257,12 @@ async def _speak(
         async with contextlib.AsyncExitStack() as stack:
             async with asyncio.timeout(conn_options.timeout):
                 await stack.enter_async_context(speech)
-            writing = asyncio.create_task(_write(speech, texts, conn_options.timeout))
-            pushing = asyncio.create_task(_push(speech, emitter, owner.sample_rate))
-            try:
-                await asyncio.gather(writing, pushing)
-            finally:
-                await tasks.end(writing, pushing)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_write(speech, texts, conn_options.timeout))
+                group.create_task(_push(speech, emitter, owner.sample_rate))
+    except ExceptionGroup as failures:
+        first = failures.exceptions[0]
+        raise api_error(first, speech.request_id) from first
     except Exception as exc:
         raise api_error(exc, speech.request_id) from exc
 
