@@ -14,6 +14,7 @@ from services.synth.job.context import SynthContext
 from services.synth.job.ending import AGAIN_S
 from services.synth.job.hold import Hold
 from services.synth.job.job import Job
+from services.synth.queue.claim import problem_of
 from services.synth.queue.fair_queue import FairQueue
 from services.synth.queue.queued_request import QueuedRequest
 from services.synth.queue.turns import SlotTurn
@@ -23,6 +24,8 @@ AT_ONCE = 16
 LOOK_UP_AGAIN_S = 5.0
 """How long a request that was not claimed is not looked up again when it is delivered again."""
 MAX_REMEMBERED = 4096
+MAX_SPEAKABLE = 65_536
+"""Requests that are remembered as such that can be spoken: a full queue gets the same ones again and again."""
 
 log = structlog.get_logger()
 
@@ -38,7 +41,7 @@ class Judge:
         on_claimed: Callable[[], None],
         on_refused: Callable[[], None],
     ) -> None:
-        """`on_claimed` is called when a request of the queue was found to be claimed, `on_refused` after `refuse`."""
+        """`on_claimed` is called when a request of the queue was found to be claimed, `on_refused` after a refusal."""
         self._context = context
         self._queue = queue
         self._turn_of = turn_of
@@ -47,22 +50,48 @@ class Judge:
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._look_up_at: dict[int, float] = {}
         """When a request that was not claimed may be looked up again, by sequence."""
+        self._reading = asyncio.Lock()
+        self._speakable: set[int] = set()
         self._refusing: set[int] = set()
 
     @property
     def refusing(self) -> int:
-        """Number of requests that `refuse` has not ended yet."""
+        """Number of requests whose refusal has not ended yet."""
         return len(self._refusing)
 
-    async def refuse(self, request: QueuedRequest) -> None:
-        """End a request that cannot be spoken. It needs no slot, so nothing that can be spoken waits for it.
+    def refuses(self, sequence: int) -> bool:
+        """Whether a request is being refused: the ack of its earlier delivery counts for a later one, too."""
+        return sequence in self._refusing
 
-        Raises nothing. After a cancel the server delivers the request again.
+    async def read(self, request: QueuedRequest) -> None:
+        """Read a request of the queue, and refuse it if it cannot be spoken: nothing that can be spoken waits for it.
+
+        One is read in each round of the event loop, since a read may take 4 ms: a full queue of them at once would hold
+        up the audio of all utterances for seconds. Raises nothing. After a cancel the server delivers it again.
         """
-        hold, sequence = Hold(request.delivery), request.delivery.sequence
-        if sequence in self._refusing:  # delivered again meanwhile: one ack counts for both deliveries
+        if request.delivery.sequence in self._speakable:
             return
+        async with self._reading:
+            refused = self._takes_out(request)
+            await asyncio.sleep(0)
+        if refused:
+            await self._refuse(request)
+
+    def _takes_out(self, request: QueuedRequest) -> bool:
+        """Read the request; whether it was in the queue, and was taken out because it cannot be spoken."""
+        sequence = request.delivery.sequence
+        if not self._queue.has(request.session, sequence, request):  # it has a job, which refuses it, or was nak'ed
+            return False
+        if problem_of(request.stored, self._context.engine.name) is None:
+            if len(self._speakable) >= MAX_SPEAKABLE:
+                self._speakable.clear()
+            self._speakable.add(sequence)
+            return False
         self._refusing.add(sequence)
+        return self._queue.discard(request.session, sequence, request)
+
+    async def _refuse(self, request: QueuedRequest) -> None:
+        hold, sequence = Hold(request.delivery), request.delivery.sequence
         try:
             async with self._at_once:
                 await self._job(request, hold).run()

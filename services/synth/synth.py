@@ -27,7 +27,6 @@ from services.synth.job.ending import AGAIN_S
 from services.synth.job.hold import KEEP_EVERY_S, REDELIVER_TIMEOUT_S, Hold
 from services.synth.job.job import Job
 from services.synth.judge import Judge
-from services.synth.queue.claim import problem_of
 from services.synth.queue.engine_absence import EngineAbsence, Released
 from services.synth.queue.fair_queue import FairQueue
 from services.synth.queue.load_report import LoadReport
@@ -151,6 +150,8 @@ class Synth:
             # superseded it may be dead: `_work` then begins a job for this delivery.
             self._delivered_again[delivery.sequence] = delivery
             return
+        if self._judge.refuses(delivery.sequence):
+            return
         if self._draining:
             self._spawn(delivery.nak(0))
             return
@@ -158,15 +159,13 @@ class Synth:
         if session is None:
             self._spawn(delivery.discard(self._context.js))
             return
-        request = queued_request(delivery, self._context.js.names, self._context.settings)
-        if problem_of(request.stored, self._context.engine.name) is not None:
-            self._spawn(self._judge.refuse(request))
-            return
+        request = queued_request(session, delivery, self._context.js.names, self._context.settings)
         self._queue.put(session, delivery.sequence, request, request.caller)
         if delivery.delivered > 1:
             self._spawn(self._judge.look_up(request))
         self._load.queued(request)
         self._start_jobs()
+        self._spawn(self._judge.read(request))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a short task. A drain waits for it up to REDELIVER_TIMEOUT_S."""

@@ -97,9 +97,13 @@ class FairQueue(Generic[T]):
         self._callers.clear()
         return items
 
+    def has(self, session: str, sequence: int, item: T) -> bool:
+        """Whether that item waits here."""
+        return self._waiting.get(session, {}).get(sequence) is item
+
     def discard(self, session: str, sequence: int, item: T) -> bool:
         """Takes out that item. Returns False if it is not there any more."""
-        if self._waiting.get(session, {}).get(sequence) is not item:
+        if not self.has(session, sequence, item):
             return False
         self._remove(session, sequence)
         return True

@@ -27,7 +27,7 @@ def queued(session: str, second: int, **fields: object) -> QueuedRequest:
     body = {"text": "a", "sessionId": session, "phoneId": "p", **fields}
     subject = f"tts.session.{session}.request"
     delivery = Delivery(UNCONNECTED, subject, json.dumps(body).encode(), "", second, second * 10**9, 1)
-    return queued_request(delivery, Names("tts"), SynthSettings())
+    return queued_request(session, delivery, Names("tts"), SynthSettings())
 
 
 async def test_what_a_later_request_of_its_session_supersedes_counts_as_cancelled() -> None:

@@ -16,9 +16,8 @@ pytestmark = pytest.mark.unit
 
 
 def request(size: int, *, live: bool = True, streamed: bool = False) -> QueuedRequest:
-    stored: Any = SimpleNamespace(session="s")
     delivery: Any = SimpleNamespace(data=bytes(size))
-    return QueuedRequest(stored, delivery, 0.0, streamed, live)
+    return QueuedRequest("s", delivery, 0.0, streamed, live, read=lambda: delivery)
 
 
 def test_before_the_first_utterance_there_is_a_guess() -> None:
