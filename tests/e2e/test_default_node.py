@@ -288,6 +288,37 @@ async def test_delivered_audio_can_be_delivered_again(both: Both) -> None:
     assert [entry["text"] for entry in both.received()] == [TEXT, TEXT]
 
 
+async def test_each_call_may_have_a_client_of_its_own(both: Both) -> None:
+    """A request is spoken after the client that has asked for it is closed, and those behind it are, too."""
+    for number in range(3):
+        async with both.client() as client:
+            await client.say(f"Number {number}.", **IDS, request_id=f"r{number}")
+    async with both.client() as client:
+        assert (await client.wait("s1", "r2", 20)).status == "delivered"
+        assert (await client.wait("s1", "r0", 20)).status == "delivered"
+    assert [entry["requestId"] for entry in both.received("s1")] == ["r0", "r1", "r2"]
+
+
+async def test_a_wrong_option_of_a_client_is_refused_when_it_is_made(both: Both) -> None:
+    for make in (both.client, both.blocking_client):
+        with pytest.raises(TypeError, match="transprot"):
+            make(transprot="http")
+
+
+async def test_progress_of_a_delivery_is_followed_to_its_end(both: Both) -> None:
+    async with both.client() as client:
+        both.hold()
+        await client.say(MANY, **IDS, request_id="r1")
+        seen = []
+        async with asyncio.timeout(30):
+            async for progress in client.progress("s1", "r1"):
+                seen.append(progress)
+                if len(seen) == 1:
+                    await client.cancel("s1")
+    assert seen[-1].done and seen[0].request_id == "r1"
+    assert [one.sent_ms for one in seen] == sorted(one.sent_ms for one in seen)
+
+
 def test_the_blocking_client(both: Both) -> None:
     with both.blocking_client() as client:
         report = client.say(TEXT, **IDS, fire_and_forget=False)
@@ -339,6 +370,42 @@ async def test_a_held_request_of_the_fake_node_is_cut_where_the_test_says() -> N
         await client.say(TEXT, **IDS, request_id="r2")
         fake.release("s1")
         assert (await client.wait("s1", "r2")).status == "delivered"
+
+
+async def test_a_request_is_held_until_its_text_ends_it_and_one_that_is_delayed_is_not_released() -> None:
+    fake = FakeNode()
+    fake.hold(session_id="s1")
+    fake.delay(0.2, session_id="s2")
+    async with fake.client() as client:
+        async with client.utterance(**IDS, idle_seconds=1) as u:
+            await u.write("A first sentence. And")
+            report = await client.wait("s1", u.request_id, 20)
+            assert report.error is not None and report.error.code == "text_stalled"
+        await client.say(TEXT, session_id="s2", phone_id="p2", request_id="r2")
+        await asyncio.sleep(0)
+        fake.release()
+        assert [report.status for report in fake.reports("s2")] == ["delivering"]
+        assert (await client.wait("s2", "r2")).status == "delivered"
+
+
+def test_clients_that_were_closed_leave_what_is_held_or_delayed_to_the_node() -> None:
+    fake = FakeNode()
+    fake.hold(session_id="held")
+    fake.delay(0.05, session_id="late")
+
+    async def ask_and_leave(session_id: str) -> None:
+        client = await fake.client().__aenter__()  # nobody closes it before its event loop
+        await client.say(TEXT, session_id=session_id, phone_id="p1")
+
+    for session_id in ("held", "late", "plain"):
+        asyncio.run(ask_and_leave(session_id))
+    assert [report.status for report in fake.reports()] == ["delivering", "delivering", "delivered"]
+    fake.release()
+    with fake.blocking_client(fire_and_forget=False) as client:
+        for session_id in ("held", "late"):
+            report = client.say("Behind it.", session_id=session_id, phone_id="p1")
+            assert isinstance(report, Report) and report.status == "delivered"
+    assert [report.status for report in fake.reports()] == ["delivered"] * 5
 
 
 # ---- SSML and numbers, on the real node alone: FakeNode has no engine

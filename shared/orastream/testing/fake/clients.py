@@ -42,7 +42,7 @@ class FakeBlockingClient(BlockingClient):
 
     def __init__(self, exchange: Exchange, prefix: str, options: dict[str, Any]) -> None:
         self._exchange, self._prefix, self._client_options = exchange, prefix, options
-        super().__init__(prefix=prefix)
+        super().__init__(prefix=prefix, **options)
 
     async def _open(self) -> Client:
         return await FakeClient(self._exchange, self._prefix, self._client_options).__aenter__()

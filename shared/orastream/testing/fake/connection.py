@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import threading
 from collections.abc import Callable
@@ -51,7 +50,7 @@ class FakeSubscription(Subscription):
 
 
 class FakeBroker(Broker):
-    """One connection to a `FakeNode`. `deliver` and `later` may be called in any thread; the rest in its event loop."""
+    """A connection to a `FakeNode`. `deliver`, `later` and `alive` are for any thread, the rest for its event loop."""
 
     def __init__(self, exchange: Exchange, prefix: str) -> None:
         super().__init__("nats://fake-node:4222", name="fake", prefix=prefix)
@@ -73,8 +72,8 @@ class FakeBroker(Broker):
     async def __aexit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._loop = None  # first: what is left to do must not wait for this event loop
         self._exchange.detach(self)
-        self._loop = None
         self._callbacks.clear()
         self._closed.set()
 
@@ -82,6 +81,12 @@ class FakeBroker(Broker):
     def connected(self) -> bool:
         """Whether it is open."""
         return self._loop is not None
+
+    @property
+    def alive(self) -> bool:
+        """Whether its event loop can still call something."""
+        loop = self._loop
+        return loop is not None and not loop.is_closed()
 
     @property
     def max_payload(self) -> int:
@@ -120,26 +125,29 @@ class FakeBroker(Broker):
         """Pass a message to the subscriptions of its subject, in the event loop, in the order of these calls."""
         self._soon(lambda: self._dispatch(subject, reply, data, headers))
 
-    def later(self, delay_s: float, call: Callable[[], None]) -> None:
-        """Call `call` in the event loop after so many seconds. If the loop has ended by then, not at all."""
+    def later(self, delay_s: float, call: Callable[[], None]) -> bool:
+        """Call `call` in the event loop after so many seconds. False if it has ended: then `call` is not called."""
         loop = self._loop
         if loop is None:
-            return
+            return False
 
         def begin() -> None:
             loop.call_later(delay_s, call)
 
-        self._soon(begin)
+        return self._soon(begin)
 
-    def _soon(self, call: Callable[[], None]) -> None:
+    def _soon(self, call: Callable[[], None]) -> bool:
         loop = self._loop
         if loop is None:
-            return
-        if threading.get_ident() == self._thread:
-            loop.call_soon(call)
-            return
-        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(call)
+            return False
+        try:
+            if threading.get_ident() == self._thread:
+                loop.call_soon(call)
+            else:
+                loop.call_soon_threadsafe(call)
+        except RuntimeError:  # the loop is closed
+            return False
+        return True
 
     def _dispatch(self, subject: str, reply: str, data: bytes, headers: Headers) -> None:
         for pattern, on_message in list(self._callbacks.values()):

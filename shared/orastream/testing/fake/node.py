@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Unpack
 
 from orastream.broker import Headers
 from orastream.client.async_client import Client
@@ -18,10 +19,11 @@ from orastream.contract.names import DEFAULT_PREFIX, Names
 from orastream.jetstream.api import API, Stored
 from orastream.testing.fake.clients import FakeBlockingClient, FakeClient
 from orastream.testing.fake.connection import FakeBroker
-from orastream.testing.fake.outcomes import ASKED, FakeOutcome, Script
+from orastream.testing.fake.outcomes import ASKED, Delayed, FakeOutcome, Script, Which
 from orastream.testing.fake.questions import Questions
 from orastream.testing.fake.speech import FakeSpeech, NodeStreams
 from orastream.testing.fake.streams import MemoryStream, ack, header_block, place_headers, refusal
+from orastream.testing.fake.timers import Timers
 from orastream.testing.fake.tone import RATE_HZ
 from orastream.testing.fake.utterance import ENGINE, ENGINE_VERSION, FakeUtterance
 
@@ -63,9 +65,11 @@ class FakeNode:
         self._voices = tuple(voices)
         self._transport = transport
         self._lock = threading.RLock()
+        self._timers = Timers(self._lock)
         self._script = Script()
         self._streams = NodeStreams(self.names)
-        self._speech = FakeSpeech(self.names, self._streams, self._store, self._locked, self._voices, max_text_chars)
+        later = self._timers.add
+        self._speech = FakeSpeech(self.names, self._streams, self._store, later, self._voices, max_text_chars)
         self._speech.on_progress, self._speech.on_final = self._send_progress, self._send_final
         self._questions = Questions(self.names, self._streams, self._speech)
         self._brokers: list[FakeBroker] = []
@@ -88,58 +92,58 @@ class FakeNode:
 
     def next(self, outcome: FakeOutcome, *, session_id: str | None = None, times: int = 1) -> None:
         """The next `times` requests (of this session, or of any) have this outcome. Raises ValueError."""
-        with self._lock:
+        with self._turn():
             self._script.add(outcome, session_id=session_id, times=times)
 
-    def fail(self, code: Code = "engine_error", message: str = ASKED, **more: Any) -> None:
+    def fail(self, code: Code = "engine_error", message: str = ASKED, **more: Unpack[Delayed]) -> None:
         """The next request fails with this code. `more`: `delay_s`, and `session_id` and `times` as for `next`."""
-        self._add(more, status="failed", code=code, message=message)
+        self._add(dict(more), status="failed", code=code, message=message)
 
-    def expire(self, **more: Any) -> None:
+    def expire(self, **more: Unpack[Delayed]) -> None:
         """The next request expires, as if no synth had taken it within its `ttl_seconds`."""
-        self._add(more, status="expired")
+        self._add(dict(more), status="expired")
 
-    def cancel_next(self, **more: Any) -> None:
+    def cancel_next(self, **more: Unpack[Delayed]) -> None:
         """The next request ends as cancelled, as if another process had cancelled it."""
-        self._add(more, status="cancelled")
+        self._add(dict(more), status="cancelled")
 
-    def delay(self, seconds: float, **more: Any) -> None:
+    def delay(self, seconds: float, **more: Unpack[Which]) -> None:
         """The final report of the next request comes so many seconds after its audio."""
-        self._add(more, delay_s=seconds)
+        self._add(dict(more), delay_s=seconds)
 
-    def hold(self, *, heard_ms: int = 0, **more: Any) -> None:
+    def hold(self, *, heard_ms: int = 0, **more: Unpack[Delayed]) -> None:
         """The next request stays `delivering` until `release` or a cancel, which cuts it after `heard_ms` ms."""
-        self._add(more, held=True, heard_ms=heard_ms)
+        self._add(dict(more), held=True, heard_ms=heard_ms)
 
-    def refuse(self, **more: Any) -> None:
+    def refuse(self, **more: Unpack[Which]) -> None:
         """The next request is not stored: the call raises Overloaded."""
-        self._add(more, refused="overloaded")
+        self._add(dict(more), refused="overloaded")
 
-    def unavailable(self, **more: Any) -> None:
+    def unavailable(self, **more: Unpack[Which]) -> None:
         """The next request is not stored: the call raises NodeUnavailable."""
-        self._add(more, refused="unavailable")
+        self._add(dict(more), refused="unavailable")
 
     def release(self, session_id: str | None = None) -> None:
         """Deliver what is held, of this session or of all."""
-        with self._lock:
+        with self._turn():
             self._speech.release(session_id)
 
     # ---- what came of it
 
     def received(self, session_id: str | None = None) -> list[dict[str, Any]]:
         """What OraServer would have received, as `orastream_node.received()`: text, requestId, complete, …"""
-        with self._lock:
+        with self._turn():
             found = [u.as_received() for u in self._speech.utterances if session_id in (None, u.stored.session_id)]
         return [entry for entry in found if entry is not None]
 
     def reports(self, session_id: str | None = None) -> list[Report]:
         """The last report of each request, in the order of the requests."""
-        with self._lock:
+        with self._turn():
             return [u.report for u in self._speech.utterances if session_id in (None, u.stored.session_id)]
 
     def requests(self, session_id: str | None = None) -> list[dict[str, Any]]:
         """The fields of each stored request as on the wire, in their order; of a text stream the text so far."""
-        with self._lock:
+        with self._turn():
             found = [u for u in self._speech.utterances if session_id in (None, u.stored.session_id)]
             return [{**(u.stored.request.to_map() if u.stored.request else {}), "text": u.text} for u in found]
 
@@ -147,25 +151,24 @@ class FakeNode:
 
     def attach(self, broker: FakeBroker) -> None:
         """A connection is open."""
-        with self._lock:
+        with self._turn():
             self._brokers.append(broker)
 
     def detach(self, broker: FakeBroker) -> None:
         """A connection is closed."""
-        with self._lock:
-            self._brokers = [other for other in self._brokers if other is not broker]
-            self._questions.detach(broker)
+        with self._turn():
+            self._closed(broker)
 
     def subscribed(self, sender: FakeBroker, subject: str) -> None:
         """A client has subscribed: one that watches a delivery gets its progress."""
-        with self._lock:
+        with self._turn():
             for utterance in self._speech.utterances:
                 if utterance.begun and subject == self.names.progress(*utterance.key):
                     sender.deliver(subject, utterance.progress().encode("json"))
 
     def publish(self, sender: FakeBroker, subject: str, reply: str, data: bytes, headers: Headers) -> None:
         """A client publishes a message."""
-        with self._lock:
+        with self._turn():
             words = subject.removeprefix(f"{self.names.prefix}.").split(".")
             match words:
                 case ["request", session]:
@@ -237,12 +240,19 @@ class FakeNode:
         self._questions.stored(stream, stored)
         return stored
 
-    def _locked(self, call: Callable[[], None]) -> Callable[[], None]:
-        def run() -> None:
-            with self._lock:
-                call()
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the lock; then do what is due and has no event loop."""
+        with self._lock:
+            for broker in [broker for broker in self._brokers if not broker.alive]:
+                self._closed(broker)  # its event loop was closed before the client
+            yield
+            self._timers.settle()
 
-        return run
+    def _closed(self, broker: FakeBroker) -> None:
+        self._brokers = [other for other in self._brokers if other is not broker]
+        self._questions.detach(broker)
+        self._timers.closed(broker)
 
     def _send_progress(self, utterance: FakeUtterance) -> None:
         self._broadcast(self.names.progress(*utterance.key), utterance.progress().encode("json"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 from orastream.contract.errors import RETRYABLE, Code
 
@@ -42,6 +42,19 @@ class FakeOutcome:
             raise ValueError(f"delay_s: {self.delay_s} is not a number of seconds, 0 or more")
         if self.heard_ms < 0:
             raise ValueError(f"heard_ms: {self.heard_ms} is not a number of milliseconds, 0 or more")
+
+
+class Which(TypedDict, total=False):
+    """Which requests have an outcome; see `FakeNode.next`."""
+
+    session_id: str | None
+    times: int
+
+
+class Delayed(Which, total=False):
+    """The same, and `FakeOutcome.delay_s`."""
+
+    delay_s: float
 
 
 class Script:

@@ -6,9 +6,9 @@ holds its lock during each call.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from orastream.client.voices import Voice
@@ -29,7 +29,8 @@ from orastream.testing.fake.utterance import ENGINE, FakeUtterance, error_of
 
 Put = Callable[[MemoryStream, str, bytes], Stored]
 """Stores a message and passes it to live readers."""
-Locked = Callable[[Callable[[], None]], Callable[[], None]]
+Later = Callable[[FakeBroker, float, Callable[[], None], Callable[[], bool]], None]
+"""Calls something after so many seconds; see `Timers.add`."""
 
 
 class NodeStreams:
@@ -51,15 +52,14 @@ class FakeSpeech:
         names: Names,
         streams: NodeStreams,
         put: Put,
-        locked: Locked,
+        later: Later,
         voices: Sequence[Voice],
         max_text_chars: int,
     ) -> None:
-        """`locked` wraps a call that comes later, so that it holds the node's lock."""
         self._names = names
         self._streams = streams
         self._put = put
-        self._locked = locked
+        self._call_later = later
         self._voices = voices
         self._max_text_chars = max_text_chars
         self.utterances: list[FakeUtterance] = []
@@ -90,8 +90,9 @@ class FakeSpeech:
         self._known[utterance.key] = utterance
         if supersedes(stored, None, first=True, engine=ENGINE) is Supersedes.YES:
             self._cut(as_cancel(stored))
-        self._later(utterance, stored.ttl_s, self._expire)
-        self._later(utterance, 0.0, self._advance_of)
+        expire = partial(self._expire, utterance)
+        self._call_later(sender, stored.ttl_s, expire, lambda: not (utterance.begun or utterance.final))
+        self._advance_soon(utterance)
 
     def cancel(self, message: Stored) -> None:
         """A cancel was stored."""
@@ -109,16 +110,18 @@ class FakeSpeech:
     def release(self, session_id: str | None) -> None:
         """End what its outcome holds."""
         for utterance in list(self.utterances):
-            if utterance.final or session_id not in (None, utterance.stored.session_id):
+            held = utterance.outcome.held and not utterance.final
+            if not held or session_id not in (None, utterance.stored.session_id):
                 continue
-            utterance.outcome = FakeOutcome(utterance.outcome.status, utterance.outcome.code, utterance.outcome.message)
+            utterance.outcome = replace(utterance.outcome, held=False)
             if utterance.audio_ended or utterance.redelivered is not None:
                 self._conclude(utterance)
 
     # ---- one request
 
-    def _advance_of(self, utterance: FakeUtterance) -> None:
-        self._advance(utterance.stored.session)
+    def _advance_soon(self, utterance: FakeUtterance) -> None:
+        session = utterance.stored.session
+        self._call_later(utterance.sender, 0.0, lambda: self._advance(session), lambda: True)
 
     def _advance(self, session: str) -> None:
         """Begin the first request of the session that is not final; the next one once it is."""
@@ -204,12 +207,12 @@ class FakeSpeech:
     def _audio_made(self, utterance: FakeUtterance, problem: EndError | None) -> None:
         """All its audio is stored: deliver it, or fail."""
         outcome = utterance.outcome
-        if problem is None and outcome.status == "failed":
+        if problem is not None:  # of its text: it ends what is held, too
+            utterance.outcome = FakeOutcome("failed", problem.code, problem.message, outcome.delay_s)
+        elif outcome.status == "failed":
             problem = EndError(outcome.code, outcome.message)
         status: Status = "delivered" if problem is None else "failed"
         utterance.end_audio(partial(self._audio, utterance), status, problem)
-        if problem is not None:
-            utterance.outcome = FakeOutcome("failed", problem.code, problem.message, outcome.delay_s, outcome.held)
         self._deliver(utterance)
 
     def _deliver(self, utterance: FakeUtterance) -> None:
@@ -230,11 +233,8 @@ class FakeSpeech:
     # ---- how it ends
 
     def _expire(self, utterance: FakeUtterance) -> None:
-        if not utterance.begun:
-            why = (
-                f"not claimed within ttlSeconds ({utterance.stored.ttl_s:g}): an earlier request of the session is held"
-            )
-            self._finish(utterance, "expired", ReportError.of("expired", why))
+        why = f"not claimed within ttlSeconds ({utterance.stored.ttl_s:g}): an earlier request of the session is held"
+        self._finish(utterance, "expired", ReportError.of("expired", why))
 
     def _cut(self, cancel: StoredCancel) -> None:
         for utterance in self.waiting(cancel.session):
@@ -258,7 +258,7 @@ class FakeSpeech:
         self._streams.sessions.delete(utterance.stored.sequence)
         self.on_progress(utterance)
         self.on_final(utterance)
-        self._later(utterance, 0.0, self._advance_of)
+        self._advance_soon(utterance)
 
     # ---- storing
 
@@ -275,9 +275,4 @@ class FakeSpeech:
         return self._put(self._streams.audio, self._names.audio(*utterance.key), message.pack()).sequence
 
     def _later(self, utterance: FakeUtterance, delay_s: float, call: Callable[[FakeUtterance], None]) -> None:
-        def run() -> None:
-            if not utterance.final or call == self._advance_of:
-                call(utterance)
-
-        with contextlib.suppress(RuntimeError):
-            utterance.sender.later(delay_s, self._locked(run))
+        self._call_later(utterance.sender, delay_s, lambda: call(utterance), lambda: not utterance.final)
