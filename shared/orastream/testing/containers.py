@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from orastream.client.async_client import Client
 from orastream.client.blocking import BlockingClient
 from orastream.contract.errors import NodeUnavailable, SettingsError
-from orastream.testing.environment import setting_text
+from orastream.testing.environment import settings_text
 from orastream.testing.oraserver_api import OraServerApi, Utterance
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class OrastreamContainer:
         if "{service}" not in image:
             raise SettingsError(f"image: {image!r} has no {{service}}; each service has its own, as in {IMAGE}")
         self._image = image
-        self._settings = {name: setting_text(value) for name, value in {**SMALL, **(settings or {})}.items()}
+        self._settings = settings_text(SMALL) | settings_text(settings or {})
         self._nats_image = nats_image
         self._publish_on = publish_on
         self._start_s = start_s

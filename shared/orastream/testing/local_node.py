@@ -16,11 +16,12 @@ from orastream.client.async_client import Client
 from orastream.client.blocking import BlockingClient
 from orastream.contract.errors import NodeUnavailable, SettingsError
 from orastream.contract.names import Names
+from orastream.service.access_settings import NatsAccessSettings, OraServerTlsSettings
 from orastream.service.settings import KNOWN
 from orastream.service.unknown_settings import correction, is_mistake
 from orastream.testing import clean_slate
 from orastream.testing.async_node import AsyncNode
-from orastream.testing.environment import setting_text
+from orastream.testing.environment import settings_text
 from orastream.testing.oraserver_api import OraServerApi, Utterance
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ INSTALL = (
     "orastream_node starts the services of a node as processes; install them: pip install 'orastream[testing]' "
     "'orastream-services[local]'. orastream.testing.FakeNode needs no services"
 )
-SERVICES = "nats-server, oraserver, synth, ws_bridge, http_bridge, gateway"
+FIXED = frozenset(
+    """NATS_URL TTS_STREAM_REPLICAS ORASERVER_WEBSOCKET_URL ORASERVER_HTTP_URL ORASERVER_PORT ORASERVER_DATA_DIR
+    GATEWAY_PORT TTS_HEALTH_PORT""".split()
+) | {name.upper() for settings in (NatsAccessSettings, OraServerTlsSettings) for name in settings.model_fields}
+"""What `orastream.cli.node.stack` sets for each node: its addresses, and that it has neither accounts nor TLS."""
 
 
 class LocalNode:
@@ -59,7 +64,9 @@ class LocalNode:
         Nothing is started yet.
         """
         self.folder = folder.resolve()
-        self.settings = {name.upper(): setting_text(value) for name, value in (settings or {}).items()}
+        self.settings = settings_text(settings or {})
+        if fixed := next(filter(FIXED.__contains__, sorted(self.settings)), None):
+            raise SettingsError(f"orastream_settings: {fixed} has no effect; a node for tests sets it itself")
         if wrong := next(filter(is_mistake, sorted(self.settings)), None):
             raise SettingsError(f"orastream_settings: the node has no {wrong}; {correction(wrong)}")
         self.names = Names(self.settings.get("TTS_PREFIX", "tts"))

@@ -102,14 +102,18 @@ class NodeThread:
                 keeper.kill()
             else:
                 keeper.hold()
-        while any(pid and keeper.pid == pid for keeper, pid in pids.items()):  # noqa: ASYNC110 - no event for its end
+
+        def lives(keeper: PartKeeper) -> bool:
+            if not restart:  # also one that is just being started again
+                return keeper.state is not State.HELD
+            return keeper.pid is not None and keeper.pid == pids[keeper]
+
+        while any(map(lives, keepers)):  # noqa: ASYNC110 - no event for its end
             await asyncio.sleep(POLL_S)
 
     async def _start_again(self, keepers: list[PartKeeper], within_s: float) -> None:
         for keeper in keepers:
-            if keeper.state is State.HELD:
-                keeper.release()
-            else:
+            if not keeper.release():
                 keeper.start_again({})
         await self._until_ready(keepers, within_s)
 

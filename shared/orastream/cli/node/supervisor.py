@@ -120,12 +120,14 @@ class PartKeeper:
         self.kill()
         self._interrupt.set()
 
-    def release(self) -> None:
-        """Start the process that `hold` has killed; `state` is STARTING until it is ready. Otherwise nothing."""
-        if self._held:
-            self._held = False
-            self._set(State.STARTING)
-            self._interrupt.set()
+    def release(self) -> bool:
+        """Start the process that `hold` has killed; `state` is STARTING until it is ready. False if there is none."""
+        if not self._held:
+            return False
+        self._held = False
+        self._set(State.STARTING)
+        self._interrupt.set()
+        return True
 
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal, if it runs. One that dies of it is started again."""
