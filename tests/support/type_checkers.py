@@ -36,8 +36,10 @@ async def mypy(folder: Path, python: str | Path = sys.executable) -> list[TypePr
     """The errors of `mypy --strict` in the files of a folder, for a project with the packages of `python`."""
     options = ("--strict", "--config-file=", "--follow-imports=silent", "--hide-error-context", "--no-pretty")
     packages = (f"--python-executable={python}", f"--cache-dir={REPOSITORY / '.mypy_cache' / 'users'}")
-    output = await _run(folder, sys.executable, "-m", "mypy", *options, *packages, ".")
-    return sorted(TypeProblem(one["file"], int(one["line"]), one["message"]) for one in _MYPY.finditer(output))
+    failed, output = await _run(folder, sys.executable, "-m", "mypy", *options, *packages, ".")
+    found = sorted(TypeProblem(one["file"], int(one["line"]), one["message"]) for one in _MYPY.finditer(output))
+    assert failed is bool(found), output
+    return found
 
 
 async def pyright(
@@ -55,15 +57,18 @@ async def pyright(
     }
     (folder / "pyrightconfig.json").write_text(json.dumps(config))
     program = installed(PYRIGHT) / "node_modules" / "pyright" / "index.js"
-    output = await _run(folder, "node", str(program), "--pythonpath", str(python), "--outputjson")
-    return sorted(
+    failed, output = await _run(folder, "node", str(program), "--pythonpath", str(python), "--outputjson")
+    found = sorted(
         TypeProblem(Path(one["file"]).name, one["range"]["start"]["line"] + 1, one["message"])
         for one in json.loads(output)["generalDiagnostics"]
         if one["severity"] == "error"
     )
+    assert failed is bool(found), output
+    return found
 
 
-async def _run(folder: Path, *command: str) -> str:
+async def _run(folder: Path, *command: str) -> tuple[bool, str]:
+    """Whether the checker found an error, by its exit code, and its output."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
@@ -73,4 +78,4 @@ async def _run(folder: Path, *command: str) -> str:
     )
     output, _ = await process.communicate()
     assert process.returncode in (0, 1), output.decode()  # 1: there are errors
-    return output.decode()
+    return process.returncode == 1, output.decode()

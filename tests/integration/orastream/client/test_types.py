@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # npm installs
 GOOD = """
 from typing import assert_type
 from orastream import Acceptance, BlockingClient, Client, Heard, Report
+from orastream.testing import FakeNode
 
 async def with_asyncio(client: Client, forget: bool) -> None:
     assert_type(await client.say("a", session_id="s", phone_id="p", fire_and_forget=False), Report)
@@ -44,10 +45,13 @@ def without(client: BlockingClient, forget: bool) -> None:
 Client("nats://a", creds="user.creds", connect_timeout_s=2)
 assert_type(BlockingClient("nats://a", creds="user.creds", connect_timeout_s=2), BlockingClient)
 assert_type(Client.from_django(), Client)
+FakeNode().fail("engine_error", session_id="s", times=2, delay_s=0.5)
+FakeNode().refuse(session_id="s")
 """
 
 BAD = """
 from orastream import BlockingClient, Client
+from orastream.testing import FakeNode
 
 async def with_asyncio(client: Client) -> None:
     await client.say("a", session_id="s", phone_id="p", vioce="ko")  # wrong
@@ -68,6 +72,8 @@ def without(client: BlockingClient) -> None:
     client.cancel("s", wait=True) + 1  # wrong
 
 BlockingClient("nats://a", connect_timeout="2")  # wrong
+FakeNode().hold(heard=5)  # wrong
+FakeNode().fail("unreachable")  # wrong
 """
 
 
