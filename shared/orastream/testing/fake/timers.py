@@ -40,8 +40,10 @@ class Timers:
         self._numbers = itertools.count()
         self._timers: dict[int, _Timer] = {}
         self._due: deque[int] = deque()
-        self._late: deque[int] = deque()
+        self._late: set[int] = set()
         """Those that have no event loop, and are not due yet."""
+        self._changed = threading.Condition(lock)
+        self._thread: threading.Thread | None = None
 
     def add(self, sender: Sender, delay_s: float, call: Callable[[], None], wanted: Callable[[], bool]) -> None:
         """Call `call` after so many seconds, if it is still `wanted` then."""
@@ -59,24 +61,41 @@ class Timers:
     def settle(self) -> None:
         """Make the calls that are due and have no event loop, and those that follow; a thread waits for the others."""
         while self._due:
-            timer = self._timers.pop(self._due.popleft(), None)
+            number = self._due.popleft()
+            self._late.discard(number)
+            timer = self._timers.pop(number, None)
             if timer is not None and timer.wanted():
                 timer.call()
-        while self._late:
-            self._wait_for(self._late.popleft())
+        if self._late and self._thread is None and self._next_due() is not None:
+            self._thread = threading.Thread(target=self._wait, name="orastream-fake-node", daemon=True)
+            self._thread.start()
+        self._changed.notify()
 
     def _without_sender(self, number: int) -> None:
-        due = self._timers[number].due <= time.monotonic()
-        (self._due if due else self._late).append(number)
+        if self._timers[number].due <= time.monotonic():
+            self._due.append(number)
+        else:
+            self._late.add(number)
 
-    def _wait_for(self, number: int) -> None:
-        timer = self._timers.get(number)
-        if timer is None or not timer.wanted():  # most time limits are not needed any more
-            self._timers.pop(number, None)
-            return
-        thread = threading.Timer(max(0.0, timer.due - time.monotonic()), self._run, (number,))
-        thread.daemon = True
-        thread.start()
+    def _next_due(self) -> float | None:
+        """When the thread has to make a call. Most time limits are not wanted any more: forget them."""
+        for number in [number for number in self._late if not self._timers[number].wanted()]:
+            self._late.discard(number)
+            del self._timers[number]
+        return min((self._timers[number].due for number in self._late), default=None)
+
+    def _wait(self) -> None:
+        with self._changed:
+            try:
+                while (due := self._next_due()) is not None:
+                    now = time.monotonic()
+                    if due > now:
+                        self._changed.wait(due - now)
+                        continue
+                    self._due.extend(sorted(number for number in self._late if self._timers[number].due <= now))
+                    self.settle()
+            finally:
+                self._thread = None
 
     def _run(self, number: int) -> None:
         with self._lock:
