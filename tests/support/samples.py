@@ -21,6 +21,8 @@ INTEGRATIONS = FRAMES / "integrations"
 """The frames of samples that need the packages of `.venv-integrations`."""
 HOSTS = FRAMES / "hosts"
 """The frames of samples that need the packages of `.venv-hosts`."""
+PROJECTS = frozenset({"docs/guide/testing.md"})
+"""The documents whose files of a project are run by a test of their own (`test_guide.py`, `test_containers.py`)."""
 GIVEN = "given.py"
 """The module that frames import; it is no frame."""
 NATS_URL = "nats://127.0.0.1:4222"
@@ -135,12 +137,13 @@ def write_programs(folder: Path, of: Path = FRAMES) -> dict[str, Path]:
 def write_project(folder: Path, samples: Iterable[Sample]) -> set[str]:
     """Write the samples that are files of a project into a folder. Returns their names.
 
-    Raises AssertionError if two have the same name.
+    Raises AssertionError if two have the same name, or no test runs those of a document.
     """
     folder.mkdir(exist_ok=True)
     written: set[str] = set()
     for sample in samples:
         if sample.file_name is not None:
+            assert sample.document in PROJECTS, f"{sample}: no test runs the files of this document; see PROJECTS"
             assert sample.file_name not in written, f"{sample}: another sample is the file {sample.file_name}"
             written.add(sample.file_name)
             (folder / sample.file_name).write_text(sample.code, encoding="utf-8")
