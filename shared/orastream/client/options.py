@@ -21,33 +21,33 @@ class SayOptions(TypedDict, total=False):
     What each means, its unit and its limits: docs/reference/protocol.md, "Requests". None means absent.
     """
 
-    ssml: bool
+    ssml: bool | None
     request_id: str | None
     requestId: str | None
     use_websocket: bool | None
     transport: Transport | None
     engine: str | None
     voice: str | None
-    language: str
-    speed: float
+    language: str | None
+    speed: float | None
     format: Format | None
     sample_rate: int | None
     sampleRate: int | None
-    ttl_seconds: float
-    ttlSeconds: float
+    ttl_seconds: float | None
+    ttlSeconds: float | None
     reply_to: str | None
     replyTo: str | None
     redeliver_of: str | None
     redeliverOf: str | None
-    supersede: bool
+    supersede: bool | None
     pronunciations: Mapping[str, str] | None
 
 
 class UtteranceOptions(SayOptions, total=False):
     """The fields that `utterance` takes: those of `say`, and the time limit of a text that is still being written."""
 
-    idle_seconds: float
-    idleSeconds: float
+    idle_seconds: float | None
+    idleSeconds: float | None
 
 
 _WIRE: dict[str, str] = {name: field.alias or name for name, field in SpeakRequest.model_fields.items()}

@@ -21,6 +21,7 @@ async def with_asyncio(client: Client, forget: bool) -> None:
     assert_type(await client.say("a", session_id="s", phone_id="p", fire_and_forget=True), Acceptance)
     assert_type(await client.say("a", session_id="s", phone_id="p", fire_and_forget=forget), Acceptance | Report)
     either = await client.say("a", session_id="s", phone_id="p", voice="ko", speed=1.2, ttlSeconds=5, supersede=True)
+    await client.say("a", session_id="s", phone_id="p", language=None, speed=None, ttl_seconds=None, ssml=None)
     print(either.request_id, either.request_seq, either.status)
     async with client.utterance(session_id="s", phone_id="p", idle_seconds=5, format="opus", sample_rate=16_000) as u:
         await u.write("a")

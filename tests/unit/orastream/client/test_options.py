@@ -10,7 +10,7 @@ from orastream.client.async_client import Client
 from orastream.client.blocking import BlockingClient
 from orastream.client.options import SayOptions, UtteranceOptions, to_wire
 from orastream.contract.audio import Format
-from orastream.contract.messages import SpeakRequest
+from orastream.contract.messages import SpeakRequest, parse_request
 
 pytestmark = pytest.mark.unit
 
@@ -87,14 +87,23 @@ async def test_clients_refuse_wrong_options_before_they_connect() -> None:
         client.utterance(**IDS, textStream=False)
 
 
-def test_the_types_of_the_options_are_those_of_the_fields_in_both_spellings() -> None:
+def test_each_option_may_be_none_which_means_absent() -> None:
+    fields = {"text": "a", "sessionId": "s", "phoneId": "p"}
+    options = dict.fromkeys(get_type_hints(UtteranceOptions))
+    for name in options:
+        wire = to_wire("utterance", {name: None})
+        assert parse_request({**fields, **wire}) == parse_request(fields)
+
+
+def test_the_types_of_the_options_are_those_of_the_fields_or_none_in_both_spellings() -> None:
     """A new field of a request needs a line in SayOptions, or type checkers refuse it."""
     own = {"text", "session_id", "phone_id", "fire_and_forget", "text_stream"}  # arguments of the calls, or of neither
     hints = get_type_hints(SpeakRequest)
     expected: dict[str, object] = {}
     for name, field in SpeakRequest.model_fields.items():
         if name not in own:
-            expected |= {name: hints[name], field.alias or name: hints[name]}
+            absent_too = hints[name] | None  # None means absent
+            expected |= {name: absent_too, field.alias or name: absent_too}
     expected["format"] = Format | None  # the field itself is checked at run time
     found = get_type_hints(UtteranceOptions)
     assert found.keys() == expected.keys()
