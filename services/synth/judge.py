@@ -10,6 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from orastream.contract.errors import OrastreamError
+from orastream.contract.stored_requests import token_of
 from services.synth.job.context import SynthContext
 from services.synth.job.ending import AGAIN_S
 from services.synth.job.hold import Hold
@@ -115,7 +116,8 @@ class Judge:
             return
         try:
             async with self._at_once:
-                request.claimed = await self._job(request, Hold(request.delivery)).claimed()
+                token = token_of(request.delivery)  # not `stored`: many come at once when a synth has died
+                request.claimed = await self._context.reports.read(request.session, token) is not None
         except OrastreamError as exc:
             log.debug("it is not known whether a request was claimed", sequence=sequence, error=str(exc))
             return
@@ -132,10 +134,10 @@ class Judge:
         Raises nothing.
         """
         hold, sequence, ours = Hold(request.delivery), request.delivery.sequence, False
-        job = self._job(request, hold)
         why = f"not claimed within ttlSeconds: about {wait_s:.0f} s of work are ahead of it; send it again later"
         try:
             async with self._at_once:
+                job = self._job(request, hold)
                 request.claimed = await job.claimed()
                 ours = not request.claimed and self._queue.discard(request.session, sequence, request)
                 if ours:
