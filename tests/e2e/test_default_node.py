@@ -387,6 +387,19 @@ async def test_a_request_is_held_until_its_text_ends_it_and_one_that_is_delayed_
         assert (await client.wait("s2", "r2")).status == "delivered"
 
 
+def test_the_fake_node_stands_in_for_the_clients_that_a_program_makes_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeNode()
+    monkeypatch.setattr(BlockingClient, "from_django", fake.blocking_client)
+    monkeypatch.setattr("orastream.client.blocking.BlockingClient", fake.blocking_client)
+    with BlockingClient.from_django() as client:
+        assert client.say(TEXT, **IDS, fire_and_forget=False).status == "delivered"
+    from orastream.client import blocking  # as a program that imports it after that
+
+    with blocking.BlockingClient("nats://elsewhere:4222", creds="none.creds", connect_timeout_s=1) as client:
+        assert client.say(TEXT, **IDS, fire_and_forget=False).status == "delivered"
+    assert len(fake.received()) == 2
+
+
 def test_clients_that_were_closed_leave_what_is_held_or_delayed_to_the_node() -> None:
     fake = FakeNode()
     fake.hold(session_id="held")
