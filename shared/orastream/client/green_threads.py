@@ -53,33 +53,32 @@ def real_write_and_close() -> tuple[Callable[[int, bytes], int], Callable[[int],
 
 def start_real_thread(library: str, run: Callable[[], None]) -> None:
     """Call `run` in a new thread of the operating system. `library` is what `patched_by` has returned."""
-    if library == "gevent":
-        # This thread's hub: two threads that make the first one at once import its parts at once, and wait for ever.
-        importlib.import_module("gevent").get_hub()
-        start: Any = sys.modules["gevent.monkey"].get_original("_thread", "start_new_thread")
-        end_hub = _end_hub_of_gevent
-    else:
-        start = sys.modules["eventlet.patcher"].original("_thread").start_new_thread
-        end_hub = _end_hub_of_eventlet
 
     def run_and_end() -> None:
         try:
             run()
         finally:
-            end_hub()
+            _end_hub(library)
 
+    _hub(library)  # two threads that make the first hub at once import its parts at once, and wait for ever
+    if library == "gevent":
+        start: Any = sys.modules["gevent.monkey"].get_original("_thread", "start_new_thread")
+    else:
+        start = sys.modules["eventlet.patcher"].original("_thread").start_new_thread
     start(run_and_end, ())
 
 
-# What waits in a thread makes a hub for it, whose descriptors would stay open after the thread.
+def _hub(library: str) -> Any:
+    """The hub of this real thread, which switches between its green threads."""
+    return importlib.import_module("gevent" if library == "gevent" else "eventlet.hubs").get_hub()
 
 
-def _end_hub_of_gevent() -> None:
-    importlib.import_module("gevent").get_hub().destroy()
-
-
-def _end_hub_of_eventlet() -> None:
-    hub = importlib.import_module("eventlet.hubs").get_hub()
+def _end_hub(library: str) -> None:
+    """Otherwise the descriptors of the hub would stay open after its thread."""
+    hub = _hub(library)
+    if library == "gevent":
+        hub.destroy()
+        return
     if hub.running:
         hub.abort(wait=True)
     if hasattr(hub, "poll") and hasattr(hub.poll, "close"):
