@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
@@ -45,7 +46,8 @@ class SharedOpening(Generic[T]):
             if pace.pauses(clock()):
                 raise NodeUnavailable(f"{pace.problem}")
             self._began_s = clock()
-            self._attempt = asyncio.create_task(self._opening())
+            # What is opened outlives this call: its tasks must not keep the call's trace and request.
+            self._attempt = asyncio.create_task(self._opening(), context=contextvars.Context())
             self._attempt.add_done_callback(_retrieved)
         attempt = self._attempt
         if not attempt.done():

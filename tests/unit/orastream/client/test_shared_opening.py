@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 
 import pytest
 
@@ -78,6 +79,16 @@ async def test_another_error_is_raised_as_it_is_and_does_not_begin_a_pause() -> 
     with pytest.raises(SettingsError, match="no file"):
         await opening.get()
     assert await opening.get() == "connection"
+
+
+async def test_what_is_opened_has_not_the_context_of_the_call_that_opens_it() -> None:
+    request = contextvars.ContextVar("request", default="none")
+
+    async def open_it() -> str:
+        return request.get()
+
+    request.set("first")
+    assert await SharedOpening(open_it).get() == "none"
 
 
 async def test_what_has_ended_is_opened_anew() -> None:
