@@ -12,6 +12,7 @@ from copy import copy
 from types import TracebackType
 from typing import Protocol, Self
 
+from orastream.base import tasks
 from orastream.broker import Broker
 from orastream.client import publishing
 from orastream.client.acceptance import Acceptance
@@ -170,10 +171,10 @@ class TextStream:
                     await self._put(TextPiece(self._next_index, self._joiner.finish(), end=True))
                     await self._flush()
             elif not ended_by_us:
-                await self._cancel()
+                await tasks.finish(self._cancel())
         finally:
             self._left = True
-            await self._stack.aclose()
+            await tasks.finish(self._stack.aclose())
         return ended_by_us
 
     async def _put(self, piece: TextPiece) -> None:
