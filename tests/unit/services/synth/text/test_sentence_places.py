@@ -8,12 +8,13 @@ import unicodedata
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from services.synth.text.placed_sentences import PlacedSentences
 from services.synth.text.script import ScriptLine, line_of, lines_of
-from services.synth.text.sentence_aligner import SentenceAligner, aligned
-from services.synth.text.sentence_splitter import MAX_CHARS, Sentences
+from services.synth.text.sentence_aligner import aligned
+from services.synth.text.sentence_splitter import MAX_CHARS
 from services.synth.text.text_rules import TextRules
 
 pytestmark = pytest.mark.unit
@@ -74,14 +75,14 @@ def test_words_of_any_text_have_places_in_their_sentence_and_in_order(text: str,
 
 @settings(max_examples=60)
 @given(TEXTS, LANGUAGES, st.integers(1, 30))
+@example("<b> ", "ko-KR", 1)
 def test_words_of_a_streamed_text_have_the_same_places(text: str, language: str, size: int) -> None:
     """Each line is made of what has come, as in `streamed_text`."""
-    splitter, aligner, lines = Sentences(language), SentenceAligner(), list[ScriptLine]()
+    sentences, lines = PlacedSentences(language), list[ScriptLine]()
     for end in range(size, len(text) + 2 * size, size):
         have = text[:end]
-        found = splitter.push(text[end - size : end]) if end - size < len(text) else splitter.finish()
-        for sentence in found:
-            lines.append(line_of(sentence, language, 1.0, source=aligner.place(sentence, have), text=have))
+        found = sentences.push(text[end - size : end], have) if end - size < len(text) else sentences.finish(have)
+        lines += [line_of(sentence, language, 1.0, source=source, text=have) for sentence, source in found]
     complete = lines_of(text, language, 1.0)
     assert lines == complete
     assert [words(line) for line in lines] == [words(line) for line in complete]
