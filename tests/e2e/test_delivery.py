@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from pathlib import Path
 
 import nats
@@ -13,6 +12,7 @@ import pytest
 from orastream.contract.audio import EXTENSIONS, Format
 from orastream.contract.messages import Report
 from tests.support.names import NAMES
+from tests.support.npm import require_node
 from tests.support.processes import until
 from tests.support.scenes import Scene, reference
 from tests.support.speech import sha256, utterance_of
@@ -60,12 +60,10 @@ async def test_json_request_of_a_plain_nats_client_is_delivered(scene: Scene) ->
 
 async def test_json_request_of_a_node_js_client_is_delivered(scene: Scene) -> None:
     """A publisher in another language, which uses only the NATS text protocol."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no `node` on this machine: the publisher in another language cannot run")
+    require_node()
     script = Path(__file__).with_name("publisher.mjs")
     port = scene.stack.nats_server.url.rpartition(":")[2]
-    process = await asyncio.create_subprocess_exec(node, str(script), port, scene.name)
+    process = await asyncio.create_subprocess_exec("node", str(script), port, scene.name)
     assert await process.wait() == 0
     report = await scene.client.wait(scene.name, "from-node", 20)
     assert report.status == "delivered"

@@ -176,3 +176,8 @@ class ObjectTooLarge(OrastreamError):
 
 class SettingsError(OrastreamError):
     """A setting is missing or wrong. The message names the variable and what to set."""
+
+    @property
+    def retryable(self) -> bool:
+        """False: the same call fails until somebody corrects the setting."""
+        return False

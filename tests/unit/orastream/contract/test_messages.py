@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orastream.contract import codec
-from orastream.contract.errors import RETRYABLE, Code, InvalidRequest, Undecodable
+from orastream.contract.errors import RETRYABLE, Code, InvalidRequest, SettingsError, Undecodable
 from orastream.contract.messages import (
     FINAL,
     Cancel,
@@ -463,3 +463,7 @@ def test_message_of_a_report_error_has_no_controls_and_a_bounded_length() -> Non
     error = ReportError.of("engine_error", "a server says \x1b[31m\u202eno\n" + "x" * 5_000)
     assert error.message.startswith("a server says \ufffd[31m\ufffdno x") and len(error.message) == 1_000
     assert ReportError.of("internal", "보통 메시지").message == "보통 메시지"
+
+
+def test_a_wrong_setting_is_wrong_at_the_next_call_too() -> None:
+    assert not SettingsError("NATS_URL: is no NATS address").retryable
