@@ -21,7 +21,7 @@ from services.synth.queue.queued_request import QueuedRequest
 from services.synth.queue.turns import SlotTurn
 
 AT_ONCE = 16
-"""Maximum number of requests that are looked up at the same time."""
+"""Maximum number of requests that are looked up, refused or ended early at the same time."""
 LOOK_UP_AGAIN_S = 5.0
 """How long a request that was not claimed is not looked up again when it is delivered again."""
 MAX_REMEMBERED = 4096
